@@ -1,0 +1,98 @@
+//! Debian packages as plain files: downloaded and unpacked into a folder, no maintainer script is run and nothing is
+//! installed on the machine. Also folders in the cache that are complete or not there.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+/// The name of Debian's folder for libraries of this machine's architecture.
+pub(crate) fn triplet() -> String {
+    format!("{}-linux-gnu", std::env::consts::ARCH)
+}
+
+/// Runs a program to its end. An error has what the program said.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot start {program}: run `cargo xtask doctor`"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{program} failed ({}):\n{}", output.status, said.trim_end());
+    Ok(output.stdout)
+}
+
+/// Downloads these packages, without what they depend on, in the versions of the machine's own Debian release and
+/// unpacks them together.
+pub(crate) fn unpack(packages: &[&str]) -> anyhow::Result<TempDir> {
+    let downloads = TempDir::new()?;
+    // APT gives up its privileges for the download, so it needs a folder that it may write to.
+    let download = || {
+        let options = ["--quiet", "--option=APT::Sandbox::User=root"];
+        run(Command::new("apt-get").args(options).arg("download").args(packages).current_dir(downloads.path()))
+    };
+    if download().is_err() {
+        // A fresh machine has no package lists, an old one has lists of versions that are gone.
+        run(Command::new("apt-get").args(["--quiet", "update"]))?;
+        download().with_context(|| format!("cannot download the packages {}", packages.join(", ")))?;
+    }
+    let unpacked = TempDir::new()?;
+    for package in fs::read_dir(downloads.path())? {
+        run(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(unpacked.path()))?;
+    }
+    Ok(unpacked)
+}
+
+/// The file `path` of an unpacked package, whether the release still has `/bin` and `/lib` apart from `/usr` or not.
+pub(crate) fn file(root: &Path, path: &str) -> anyhow::Result<PathBuf> {
+    let candidates = [root.join(path), root.join("usr").join(path)];
+    let found = candidates.into_iter().find(|candidate| candidate.is_file());
+    found.with_context(|| format!("the unpacked packages have no {path}"))
+}
+
+/// The folder `target`, filled by `fill` if it is not there. It appears under its name only when it is complete, so
+/// that two runs at once and a run that was killed do no harm.
+pub(crate) fn folder(target: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if target.is_dir() {
+        return Ok(());
+    }
+    let parent = target.parent().context("a folder of the cache has a parent")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let unfinished = TempDir::with_prefix_in(".unfinished-", parent)?;
+    let content = unfinished.path().join("content");
+    fs::create_dir(&content)?;
+    fs::set_permissions(&content, Permissions::from_mode(0o755))?;
+    fill(&content)?;
+    match fs::rename(&content, target) {
+        Err(_) if target.is_dir() => Ok(()),
+        renamed => renamed.with_context(|| format!("cannot create {}", target.display())),
+    }
+}
+
+/// Removes everything below `root` for which `keep` says no (asked with the path relative to it), and the folders that
+/// are empty then.
+pub(crate) fn prune(root: &Path, keep: &dyn Fn(&Path) -> bool) -> anyhow::Result<()> {
+    prune_below(root, Path::new(""), keep).map(drop)
+}
+
+/// Whether the folder is empty afterwards.
+fn prune_below(root: &Path, below: &Path, keep: &dyn Fn(&Path) -> bool) -> anyhow::Result<bool> {
+    let mut empty = true;
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if prune_below(root, &path, keep)? {
+                fs::remove_dir(entry.path())?;
+            } else {
+                empty = false;
+            }
+        } else if keep(&path) {
+            empty = false;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(empty)
+}
