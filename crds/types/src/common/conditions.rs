@@ -1,0 +1,131 @@
+//! The conditions of every kind and the reasons they give.
+//!
+//! kstatus, `kubectl wait`, Argo CD and Flux read `Ready`, `Reconciling` and `Stalled`; people read the rest to learn
+//! what the resource waits for.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use std::fmt;
+
+/// The types of conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionType {
+    /// Everything that the spec asks for is there and works.
+    Ready,
+    /// The operator still works on the current spec, or waits for something that will end by itself.
+    Reconciling,
+    /// Only a person can mend what is wrong; the message says how.
+    Stalled,
+    /// Everything that this resource needs is there and accepts us.
+    DependenciesReady,
+    /// The pods run and are ready.
+    WorkloadAvailable,
+    /// The binding Secret is published (instances).
+    BindingReady,
+    /// The annotation `portico.dev/paused` stops all writes.
+    Paused,
+}
+
+impl ConditionType {
+    /// As it is written in `status.conditions[].type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::DependenciesReady => "DependenciesReady",
+            Self::WorkloadAvailable => "WorkloadAvailable",
+            Self::BindingReady => "BindingReady",
+            Self::Paused => "Paused",
+        }
+    }
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Reasons in CamelCase, one for each cause. The troubleshooting table of the documentation lists them all.
+pub mod reasons {
+    /// All is as the spec says.
+    pub const READY: &str = "Ready";
+    /// Not judged yet.
+    pub const UNKNOWN: &str = "Unknown";
+    /// Objects are being made or changed.
+    pub const PROGRESSING: &str = "Progressing";
+    /// Nothing left to do for the current spec.
+    pub const RECONCILED: &str = "Reconciled";
+    /// Nothing is wrong.
+    pub const HEALTHY: &str = "Healthy";
+    /// Something that this resource needs is not there or refuses us.
+    pub const DEPENDENCIES_NOT_READY: &str = "DependenciesNotReady";
+    /// A referenced Secret does not exist.
+    pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
+    /// A referenced Secret lacks a key or holds a value that cannot be used.
+    pub const SECRET_INVALID: &str = "SecretInvalid";
+    /// A referenced instance does not exist.
+    pub const INSTANCE_NOT_FOUND: &str = "InstanceNotFound";
+    /// An instance exists but is not ready.
+    pub const INSTANCE_NOT_READY: &str = "InstanceNotReady";
+    /// An instance has not published its binding yet.
+    pub const BINDING_NOT_FOUND: &str = "BindingNotFound";
+    /// The binding Secret is published.
+    pub const BINDING_PUBLISHED: &str = "BindingPublished";
+    /// An object of the wanted name belongs to somebody else.
+    pub const NAME_CONFLICT: &str = "NameConflict";
+    /// The spec contradicts itself in a way that the API server did not catch.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// The API server refused an object.
+    pub const APPLY_FAILED: &str = "ApplyFailed";
+    /// Pods are starting or being replaced.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// A pod cannot start; the message says why.
+    pub const POD_FAILING: &str = "PodFailing";
+    /// The workload is not made yet because something it needs is missing.
+    pub const WAITING: &str = "WaitingForDependencies";
+    /// The pods are up and ready.
+    pub const AVAILABLE: &str = "Available";
+    /// Zero replicas were asked for.
+    pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+    /// Somebody else runs the engine.
+    pub const EXTERNAL: &str = "External";
+    /// The annotation `portico.dev/paused` is `"true"`.
+    pub const PAUSED: &str = "Paused";
+    /// No pause was asked for.
+    pub const NOT_PAUSED: &str = "NotPaused";
+}
+
+/// The schema of `status.conditions`: a list that is merged by `type`.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "description": "Conditions, one of each type: Ready, Reconciling, Stalled, DependenciesReady, \
+            WorkloadAvailable, BindingReady, Paused.",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+            "properties": {
+                "type": { "type": "string", "maxLength": 316, "description": "What is judged." },
+                "status": { "type": "string", "enum": ["True", "False", "Unknown"], "description": "The judgement." },
+                "reason": {
+                    "type": "string", "minLength": 1, "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                    "description": "The cause in one CamelCase word, stable enough for programs.",
+                },
+                "message": { "type": "string", "maxLength": 32768, "description": "The cause in words for people." },
+                "lastTransitionTime": {
+                    "type": "string", "format": "date-time",
+                    "description": "When the judgement last changed (RFC 3339).",
+                },
+                "observedGeneration": {
+                    "type": "integer", "format": "int64", "minimum": 0,
+                    "description": "The metadata.generation that was judged.",
+                },
+            },
+        },
+    })
+}
