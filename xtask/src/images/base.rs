@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::layer::{Layer, ROOT};
 use super::packages;
 use super::store::Key;
-use crate::paths;
+use crate::{paths, shell, ui};
 
 /// `uid:gid` of our programs.
 pub(crate) const USER: &str = "65532:65532";
@@ -44,17 +44,16 @@ pub(crate) fn layer() -> anyhow::Result<(Layer, String)> {
     let key = key()?;
     let folder = paths::cache()?.join("images/base").join(&key);
     packages::folder(&folder, |content| {
-        super::progress(&format!("unpacking {}", PACKAGES.join(", ")));
-        collect(packages::unpack(&PACKAGES)?.path(), content)
+        ui::step(format!("unpack {}", PACKAGES.join(", ")), || collect(packages::unpack(&PACKAGES)?.path(), content))
     })?;
     Ok((assemble(&folder)?, key))
 }
 
 /// Changes with the machine's C library: programs do not run with an older one than they were linked with.
 fn key() -> anyhow::Result<String> {
-    let version = packages::run(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", "libc6"]))?;
+    let version = shell::capture(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", "libc6"]))?;
     let files = [PASSWD, GROUP, NSSWITCH].concat();
-    Ok(Key::new("base").text(&String::from_utf8_lossy(&version)).text(&LIBRARIES.join(" ")).text(&files).finish())
+    Ok(Key::new("base").text(&version).text(&LIBRARIES.join(" ")).text(&files).finish())
 }
 
 /// Copies what is wanted of the unpacked packages, flat, into `folder`.

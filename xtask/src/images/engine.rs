@@ -13,7 +13,7 @@ use super::archive::{Image, Settings};
 use super::layer::Layer;
 use super::store::{Key, Store};
 use super::{Engines, ImageArchive, Profile, packages};
-use crate::paths;
+use crate::{paths, shell, ui};
 
 const MIRRORS: [&str; 3] = [
     "deb http://deb.debian.org/debian trixie main",
@@ -105,8 +105,7 @@ fn root(engine: &Engine) -> anyhow::Result<PathBuf> {
     let directory = format!("{}-{}", engine.name, engine.key().finish());
     let target = engines.join(&directory);
     packages::folder(&target, |content| {
-        super::progress(&format!("unpacking {} from Debian trixie (about 20 s)", engine.name));
-        engine.unpack(content)
+        ui::step(format!("unpack {} from Debian trixie (about 20 s)", engine.name), || engine.unpack(content))
     })?;
     link(&engines.join(engine.name), &directory)?;
     Ok(target)
@@ -139,7 +138,7 @@ impl Engine {
         let packages = [&COMMON_PACKAGES, self.packages].concat().join(",");
         let mut command = Command::new("mmdebstrap");
         command.args(["--quiet", "--variant=extract", "--format=directory", "--keyring", KEYRING]);
-        packages::run(command.arg(format!("--include={packages}")).arg("trixie").arg(root).args(MIRRORS))?;
+        shell::capture(command.arg(format!("--include={packages}")).arg("trixie").arg(root).args(MIRRORS))?;
         packages::prune(root, &|path| self.keeps(path))?;
         self.complete(root)
     }

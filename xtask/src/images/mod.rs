@@ -12,10 +12,13 @@ mod node;
 mod packages;
 mod programs;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 use self::store::Store;
+use crate::ui;
 
 /// An OCI archive on disk, and the name under which a container runtime knows it once imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +83,10 @@ pub(crate) struct Arguments {
 }
 
 /// `cargo xtask images`: makes every image and prints its reference and archive, a line each.
-#[expect(clippy::print_stdout, reason = "the list is what the command is for")]
 pub(crate) fn command(arguments: Arguments) -> anyhow::Result<()> {
     let platform = platform_images(if arguments.release { Profile::Release } else { Profile::Dev })?;
     for image in platform.all().into_iter().chain(&node_images()?) {
-        println!("{}\t{}", image.reference, image.path.display());
+        ui::result(format_args!("{}\t{}", image.reference, image.path.display()));
     }
     Ok(())
 }
@@ -109,10 +111,4 @@ pub(crate) fn platform_images(profile: Profile) -> anyhow::Result<PlatformImages
 /// the first time, Debian's mirror.
 pub(crate) fn engines() -> anyhow::Result<Engines> {
     engine::roots()
-}
-
-/// Says what a slow step does. On standard error, so that standard output stays for results.
-#[expect(clippy::print_stderr, reason = "progress for the person who waits")]
-fn progress(text: &str) {
-    eprintln!("images: {text}");
 }

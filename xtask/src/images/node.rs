@@ -11,7 +11,7 @@ use super::archive::{Image, Settings};
 use super::layer::Layer;
 use super::store::{Key, Store};
 use super::{ImageArchive, packages};
-use crate::paths;
+use crate::{paths, shell};
 
 const PAUSE_SOURCE: &str = include_str!("../../node-images/pause.c");
 
@@ -19,7 +19,7 @@ const PAUSE_SOURCE: &str = include_str!("../../node-images/pause.c");
 const HELPER_PROGRAMS: [&str; 4] = ["chmod", "mkdir", "rm", "sh"];
 
 pub(crate) fn images(store: &Store) -> anyhow::Result<Vec<ImageArchive>> {
-    let binaries = paths::cache()?.join("kubernetes/current");
+    let binaries = paths::kubernetes_programs()?;
     Ok(vec![
         pause(store)?,
         go_program(store, "portico.dev/node/coredns", &binaries, "coredns", "/usr/bin/coredns")?,
@@ -44,12 +44,9 @@ fn compile(source: &str) -> anyhow::Result<tempfile::TempPath> {
     let program = NamedTempFile::new()?.into_temp_path();
     let mut text = tempfile::Builder::new().suffix(".c").tempfile()?;
     std::io::Write::write_all(&mut text, source.as_bytes())?;
-    let status = Command::new("gcc")
-        .args(["-static", "-Os", "-s", "-Wall", "-Werror", "-Wl,--build-id=none", "-o"])
-        .args([&*program, text.path()])
-        .status()
-        .context("cannot start gcc: install it (apt-get install gcc libc6-dev)")?;
-    anyhow::ensure!(status.success(), "gcc could not build node-images/pause.c ({status})");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-static", "-Os", "-s", "-Wall", "-Werror", "-Wl,--build-id=none", "-o"]).args([&*program, text.path()]);
+    shell::capture(&mut gcc).context("cannot build node-images/pause.c")?;
     Ok(program)
 }
 

@@ -9,37 +9,30 @@ use std::process::Command;
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use crate::shell;
+
 /// The name of Debian's folder for libraries of this machine's architecture.
 pub(crate) fn triplet() -> String {
     format!("{}-linux-gnu", std::env::consts::ARCH)
-}
-
-/// Runs a program to its end. An error has what the program said.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<Vec<u8>> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot start {program}: run `cargo xtask doctor`"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{program} failed ({}):\n{}", output.status, said.trim_end());
-    Ok(output.stdout)
 }
 
 /// Downloads these packages, without what they depend on, in the versions of the machine's own Debian release and
 /// unpacks them together.
 pub(crate) fn unpack(packages: &[&str]) -> anyhow::Result<TempDir> {
     let downloads = TempDir::new()?;
-    // APT gives up its privileges for the download, so it needs a folder that it may write to.
+    // APT's own user may not write to our folder.
     let download = || {
         let options = ["--quiet", "--option=APT::Sandbox::User=root"];
-        run(Command::new("apt-get").args(options).arg("download").args(packages).current_dir(downloads.path()))
+        shell::capture(Command::new("apt-get").args(options).arg("download").args(packages).current_dir(downloads.path()))
     };
     if download().is_err() {
         // A fresh machine has no package lists, an old one has lists of versions that are gone.
-        run(Command::new("apt-get").args(["--quiet", "update"]))?;
+        shell::capture(Command::new("apt-get").args(["--quiet", "update"]))?;
         download().with_context(|| format!("cannot download the packages {}", packages.join(", ")))?;
     }
     let unpacked = TempDir::new()?;
     for package in fs::read_dir(downloads.path())? {
-        run(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(unpacked.path()))?;
+        shell::capture(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(unpacked.path()))?;
     }
     Ok(unpacked)
 }

@@ -11,7 +11,7 @@ use super::archive::{Image, Settings};
 use super::layer::Layer;
 use super::store::{Key, Store};
 use super::{ImageArchive, Profile, base};
-use crate::paths;
+use crate::{paths, ui};
 
 struct Program {
     image: &'static str,
@@ -61,14 +61,12 @@ fn build(programs: &[&Program], profile: Profile) -> anyhow::Result<BTreeMap<Str
     if profile == Profile::Release {
         command.arg("--release");
     }
-    super::progress("building our programs");
-    let output = command
-        .current_dir(paths::repository())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot start cargo: is it on PATH?")?;
-    anyhow::ensure!(output.status.success(), "cargo build failed ({}); see its errors above", output.status);
-    Ok(executables(&output.stdout))
+    command.current_dir(paths::repository()).stderr(Stdio::inherit());
+    ui::step("build our programs", || {
+        let output = command.output().context("cannot start cargo: is it on PATH?")?;
+        anyhow::ensure!(output.status.success(), "cargo build failed ({}); see its errors above", output.status);
+        Ok(executables(&output.stdout))
+    })
 }
 
 /// A message of Cargo, as far as it concerns executables.

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::ImageArchive;
 use super::archive::{self, Image, TAG_DIGITS, file_stem, hex};
-use crate::paths;
+use crate::{paths, ui};
 
 /// Part of every key: raise it when the same inputs have to give other archives.
 const FORMAT: &str = "1";
@@ -86,9 +86,8 @@ impl Store {
         if let Some(known) = self.recall(&record) {
             return Ok(known);
         }
-        super::progress(&format!("writing {name}"));
-        let image = image().with_context(|| format!("cannot make the image {name}"))?;
-        let archive = archive::write(&image, &self.folder)?;
+        let write = || archive::write(&image()?, &self.folder);
+        let archive = ui::step(format!("image {name}"), write).with_context(|| format!("cannot make {name}"))?;
         remember(&record, &archive)?;
         self.prune(name)?;
         Ok(archive)
