@@ -27,6 +27,11 @@ impl Quantity {
         nanos(text).map(|nanos| Self { text: text.to_owned(), nanos }).ok_or_else(|| InvalidQuantity(text.to_owned()))
     }
 
+    /// The whole part; 0 when it is negative.
+    pub fn whole(&self) -> u64 {
+        u64::try_from(self.nanos / NANO).unwrap_or(0)
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text

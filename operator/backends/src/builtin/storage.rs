@@ -1,0 +1,96 @@
+//! The volume claim of a builtin engine.
+//!
+//! The operator makes the claim itself instead of leaving it to a template of the `StatefulSet`: templates cannot be
+//! changed, so a volume could not grow, and whether the claim has an owner is the whole of the deletion policy. The
+//! claim has the name that a template called `data` would give it.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use kube::core::ObjectMeta;
+use portico_crds::common::instance::DEFAULT_STORAGE_SIZE;
+use portico_crds::common::quantities::{InvalidQuantity, Quantity};
+use portico_crds::common::{Storage, labels::Identity};
+
+/// The claim that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Bytes, as a quantity.
+    pub size: String,
+    /// The storage class; `None` is the cluster's default.
+    pub class: Option<String>,
+    /// Whether it is there already.
+    pub exists: bool,
+}
+
+impl Claim {
+    /// What is asked for, reconciled with what is there: a claim that was retained from an earlier resource keeps its
+    /// class and never shrinks.
+    ///
+    /// # Errors
+    /// [`InvalidQuantity`] when the size is none, which the API server refuses.
+    pub fn plan(storage: Option<&Storage>, live: Option<&PersistentVolumeClaim>) -> Result<Self, InvalidQuantity> {
+        let asked = storage.and_then(|storage| storage.size.as_deref()).unwrap_or(DEFAULT_STORAGE_SIZE);
+        let asked = Quantity::parse(asked)?;
+        let class = storage.and_then(|storage| storage.storage_class_name.clone());
+        let Some(live) = live.and_then(|claim| claim.spec.as_ref()) else {
+            return Ok(Self { size: asked.as_str().to_owned(), class, exists: false });
+        };
+        let there = live.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
+        let there = there.and_then(|size| Quantity::parse(&size.0).ok());
+        let size = there.filter(|there| *there >= asked).unwrap_or(asked);
+        // A class that the cluster filled in is left to the cluster.
+        let class = class.and_then(|_| live.storage_class_name.clone());
+        Ok(Self { size: size.as_str().to_owned(), class, exists: true })
+    }
+
+    /// The object.
+    pub fn object(&self, name: String, identity: Identity<'_>) -> PersistentVolumeClaim {
+        let size = [("storage".to_owned(), ApiQuantity(self.size.clone()))].into();
+        PersistentVolumeClaim {
+            metadata: ObjectMeta { name: Some(name), labels: Some(identity.labels()), ..ObjectMeta::default() },
+            spec: Some(PersistentVolumeClaimSpec {
+                access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+                resources: Some(VolumeResourceRequirements { requests: Some(size), limits: None }),
+                storage_class_name: self.class.clone(),
+                ..PersistentVolumeClaimSpec::default()
+            }),
+            ..PersistentVolumeClaim::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(size: &str, class: Option<&str>) -> Storage {
+        Storage { size: Some(size.to_owned()), storage_class_name: class.map(str::to_owned) }
+    }
+
+    fn live(size: &str, class: &str) -> PersistentVolumeClaim {
+        let claim = Claim { size: size.to_owned(), class: Some(class.to_owned()), exists: true };
+        claim.object("n".into(), Identity { program: "p", instance: "i", component: "c", kind: "K" })
+    }
+
+    #[test]
+    fn a_claim_grows_and_never_shrinks() {
+        let size = |asked: &str, there: &str| Claim::plan(Some(&storage(asked, None)), Some(&live(there, "s"))).unwrap().size;
+        assert_eq!(size("2Gi", "1Gi"), "2Gi");
+        assert_eq!(size("1Gi", "2Gi"), "2Gi");
+        assert_eq!(size("1024Mi", "1Gi"), "1Gi", "equal sizes keep the way they were written");
+    }
+
+    #[test]
+    fn a_retained_claim_keeps_its_class() {
+        let class = |asked, there| Claim::plan(Some(&storage("1Gi", asked)), there).unwrap().class;
+        assert_eq!(class(Some("fast"), None).as_deref(), Some("fast"));
+        assert_eq!(class(Some("fast"), Some(&live("1Gi", "slow"))).as_deref(), Some("slow"));
+        assert_eq!(class(None, Some(&live("1Gi", "slow"))), None);
+    }
+
+    #[test]
+    fn the_default_is_one_gibibyte() {
+        assert_eq!(Claim::plan(None, None).unwrap().size, "1Gi");
+        assert!(Claim::plan(Some(&storage("much", None)), None).is_err());
+    }
+}

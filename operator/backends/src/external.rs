@@ -1,0 +1,24 @@
+//! Engines that somebody else runs: the user's Secret becomes the one shape that consumers read.
+
+use k8s_openapi::ByteString;
+use portico_crds::common::names::EngineName;
+use portico_operator_core::Desired;
+use portico_crds::common::{labels::Identity, names::InstanceName};
+use std::collections::BTreeMap;
+
+use crate::binding::{Binding, InvalidBinding};
+
+/// Reads the Secret that the user named.
+///
+/// # Errors
+/// [`InvalidBinding`] names the key that is missing or cannot be used.
+pub fn read(engine: EngineName, data: &BTreeMap<String, ByteString>) -> Result<Binding, InvalidBinding> {
+    Binding::read(engine, data)
+}
+
+/// The objects of an external instance: its binding, nothing else.
+pub fn objects(name: &InstanceName, identity: Identity<'_>, binding: &Binding) -> Desired {
+    let mut desired = Desired::new();
+    desired.push(binding.secret(name.binding(), identity));
+    desired
+}
