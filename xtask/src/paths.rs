@@ -18,3 +18,17 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("HOME").context("neither PORTICO_CACHE nor HOME is set: set one of them")?;
     Ok(Path::new(&home).join(".cache/portico"))
 }
+
+/// The folder of the Kubernetes programs: `$PORTICO_KUBERNETES_BIN`, else `kubernetes/current` in the cache.
+pub(crate) fn kubernetes_programs() -> anyhow::Result<PathBuf> {
+    match std::env::var_os("PORTICO_KUBERNETES_BIN").filter(|folder| !folder.is_empty()) {
+        Some(folder) => Ok(folder.into()),
+        None => Ok(cache()?.join("kubernetes/current")),
+    }
+}
+
+/// The folder of the clusters' data: `${PORTICO_DATA:-/var/lib/portico}/clusters`.
+pub(crate) fn clusters() -> PathBuf {
+    let data = std::env::var_os("PORTICO_DATA").filter(|folder| !folder.is_empty());
+    data.map_or_else(|| PathBuf::from("/var/lib/portico"), PathBuf::from).join("clusters")
+}

@@ -1,0 +1,29 @@
+//! The project's own commands: up, down, test, gen, images, cluster, doctor, bench, tidy.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")
+)]
+
+mod cli;
+mod cluster;
+mod images;
+mod paths;
+mod setup;
+mod shell;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // Whoever uses TLS below finds one provider, whatever features a dependency turned on.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    match cli::run(cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            ui::say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
