@@ -1,0 +1,7 @@
+//! Real servers for tests, on free loopback ports, gone with the test process.
+//!
+//! May start processes and write to a temporary folder; may not know anything of Portico's own kinds or services.
+//! The binaries come from the cache that `cargo xtask setup` fills.
+
+pub mod kubernetes;
+pub mod process;
