@@ -28,8 +28,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const COMMON_PACKAGES: [&str; 6] = ["base-files", "coreutils", "dash", "grep", "libc-bin", "sed"];
 
 /// The tools in `/usr/bin` that scripts may count on, a subset of what the official images have.
-const TOOLS: &str = "[ awk basename cat chmod chown cp cut dash date df dirname du echo env expr false grep head id ln ls \
-    mkdir mktemp mv nproc printf pwd readlink realpath rm rmdir sed seq sh sleep sort stat sync tail tee test timeout \
+const TOOLS: &str = "[ awk basename cat chmod chown cp cut dash date df dirname du echo env expr false getent grep head id ln \
+    locale ls mkdir mktemp mv nproc printf pwd readlink realpath rm rmdir sed seq sh sleep sort stat sync tail tee test timeout \
     touch tr true uname uniq wc whoami";
 
 /// uid and gid of the engine's user, the same in the official images.
@@ -124,7 +124,8 @@ fn link(path: &Path, target: &str) -> anyhow::Result<()> {
 impl Engine {
     /// Everything that decides about the content, except Debian's updates: remove the folder to have those.
     fn key(&self) -> Key {
-        let lists = [&COMMON_PACKAGES, self.packages, self.keep, self.leave_out, self.folders, &UNUSED_LIBRARIES, &MIRRORS];
+        let lists =
+            [&COMMON_PACKAGES, self.packages, self.keep, self.leave_out, self.folders, &UNUSED_LIBRARIES, &MIRRORS];
         let key = Key::new(self.name).text(self.user).text(self.path).text(TOOLS);
         lists.into_iter().flatten().fold(key, |key, item| key.text(item))
     }
@@ -151,7 +152,7 @@ impl Engine {
         {
             return true;
         }
-        (kept_everywhere(&path) || self.keep.iter().any(|prefix| starts(prefix))) && !self.leave_out.iter().any(starts)
+        (kept_everywhere(&path) || self.keep.iter().any(starts)) && !self.leave_out.iter().any(starts)
     }
 
     /// What the packages' scripts would do on a machine.

@@ -23,7 +23,9 @@ pub(crate) fn unpack(packages: &[&str]) -> anyhow::Result<TempDir> {
     // APT's own user may not write to our folder.
     let download = || {
         let options = ["--quiet", "--option=APT::Sandbox::User=root"];
-        shell::capture(Command::new("apt-get").args(options).arg("download").args(packages).current_dir(downloads.path()))
+        shell::capture(
+            Command::new("apt-get").args(options).arg("download").args(packages).current_dir(downloads.path()),
+        )
     };
     if download().is_err() {
         // A fresh machine has no package lists, an old one has lists of versions that are gone.

@@ -44,7 +44,8 @@ fn image(
     store.image(program.image, key, || {
         let mut layer = Layer::default();
         layer.program(program.path.trim_start_matches('/'), executable);
-        let settings = Settings { user: base::USER, entrypoint: vec![program.path], environment: vec!["PATH=/usr/bin"] };
+        let settings =
+            Settings { user: base::USER, entrypoint: vec![program.path], environment: vec!["PATH=/usr/bin"] };
         let compress = profile == Profile::Release;
         Ok(Image { name: program.image, layers: vec![base, layer], settings, compress })
     })

@@ -106,7 +106,8 @@ impl Store {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let file_name = entry.file_name();
-            let Some(digest) = file_name.to_str().and_then(|text| text.strip_prefix(&stem)?.strip_suffix(".tar")) else {
+            let Some(digest) = file_name.to_str().and_then(|text| text.strip_prefix(&stem)?.strip_suffix(".tar"))
+            else {
                 continue;
             };
             if digest.len() == TAG_DIGITS {

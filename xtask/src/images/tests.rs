@@ -186,7 +186,7 @@ fn postgresql_initialises_and_answers_as_its_own_user() {
         &roots.postgresql,
         "export PATH=/usr/lib/postgresql/17/bin:/usr/bin LANG=C.UTF-8
         initdb --pgdata=/tmp/data --locale=C.UTF-8 --username=postgres --auth=trust >/dev/null
-        initdb --pgdata=/tmp/builtin --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C --no-sync >/dev/null
+        initdb --pgdata=/tmp/builtin --locale-provider=builtin --builtin-locale=C.UTF-8 --encoding=UTF8 --locale=C --no-sync >/dev/null
         pg_ctl --pgdata=/tmp/data --options='-c listen_addresses= -k /tmp' --log=/tmp/log --wait start >/dev/null
         psql --host=/tmp --username=postgres --no-align --tuples-only --command=\"select lower('\u{c4}'), current_setting('server_version_num')::int / 10000, now() at time zone 'Europe/Zurich' is not null\"
         pg_isready --host=/tmp >/dev/null
@@ -215,8 +215,24 @@ fn nothing_in_an_engine_can_become_root_or_install_anything() {
     let roots = engine::roots().unwrap();
     for root in [&roots.postgresql, &roots.valkey] {
         let mut find = Command::new("find");
-        find.arg(root).args(["-xdev", "(", "-perm", "/6000", "-o", "-name", "apt*", "-o", "-name", "dpkg*", "-o"]);
-        find.args(["-path", "*/share/man/*", "-o", "-name", "perl*", ")"]);
+        find.arg(root).args([
+            "-xdev",
+            "-path",
+            "*/share/doc",
+            "-prune",
+            "-o",
+            "(",
+            "-perm",
+            "/6000",
+            "-o",
+            "-name",
+            "apt*",
+            "-o",
+            "-name",
+            "dpkg*",
+            "-o",
+        ]);
+        find.args(["-path", "*/share/man/*", "-o", "-name", "perl*", ")", "-print"]);
         assert_eq!(shell::capture(&mut find).unwrap(), "");
     }
 }

@@ -118,7 +118,13 @@ impl Compiler<'_> {
     }
 
     /// What a packet has to match to be allowed by this rule: any of these, each ending in a blank or empty.
-    fn rule(&mut self, direction: Direction, policy: &Policy, rule: &Rule, members: &BTreeSet<Ipv4Addr>) -> Vec<String> {
+    fn rule(
+        &mut self,
+        direction: Direction,
+        policy: &Policy,
+        rule: &Rule,
+        members: &BTreeSet<Ipv4Addr>,
+    ) -> Vec<String> {
         let peers = (!rule.peers.is_empty()).then(|| self.addresses(policy, &rule.peers));
         let peer_match = match &peers {
             None => String::new(),
@@ -219,10 +225,10 @@ fn numbered(ports: &[Port]) -> Vec<String> {
     let mut by_protocol: BTreeMap<Protocol, Option<Vec<(u16, u16)>>> = BTreeMap::new();
     for port in ports {
         let numbers = match port.numbers {
-            Numbers::Named(_) => continue,
             Numbers::All => None,
             Numbers::Range(from, to) if from <= to => Some((from, to)),
-            Numbers::Range(..) => continue,
+            // A range that holds nothing, and names, which are not numbers yet.
+            Numbers::Range(..) | Numbers::Named(_) => continue,
         };
         let known = by_protocol.entry(port.protocol).or_insert_with(|| Some(Vec::new()));
         match (known.as_mut(), numbers) {

@@ -46,7 +46,8 @@ fn pod(pod: &ApiPod) -> Option<Pod> {
         return None;
     }
     // An init container that stays is a sidecar and serves like the others.
-    let sidecars = spec.init_containers.iter().flatten().filter(|init| init.restart_policy.as_deref() == Some("Always"));
+    let sidecars =
+        spec.init_containers.iter().flatten().filter(|init| init.restart_policy.as_deref() == Some("Always"));
     let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
     let named = ports.filter_map(|port| {
         Some(NamedPort {

@@ -16,6 +16,7 @@ mod live_tests;
 mod test_network;
 
 use std::fmt::Debug;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Enforces the policies of the cluster behind `kubeconfig` until the process ends. Returns only when it cannot go on.
 pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
+    answer_every_refusal()?;
     let client = client(kubeconfig).await?;
     let changed = Notify::new();
     let (pods, pod_writer) = reflector::store();
@@ -57,6 +59,12 @@ pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
         () = follow::<Namespace>(&client, namespace_writer, &changed) => anyhow::bail!("the watch of namespaces ended"),
         () = follow::<NetworkPolicy>(&client, policy_writer, &changed) => anyhow::bail!("the watch of policies ended"),
     }
+}
+
+/// Lifts the kernel's limit on ICMP errors in this network namespace: above it, refused UDP would wait for its timeout.
+fn answer_every_refusal() -> anyhow::Result<()> {
+    let setting = "/proc/sys/net/ipv4/icmp_ratelimit";
+    fs::write(setting, "0").with_context(|| format!("cannot write {setting}"))
 }
 
 async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
@@ -127,6 +135,7 @@ async fn settle(changed: &Notify) {
     while Instant::now() < end && timeout(QUIET, changed.notified()).await.is_ok() {}
 }
 
+#[expect(clippy::disallowed_methods, reason = "a line of a log says when it was written")]
 fn log(text: &str) {
     ui::say(format_args!("{} {text}", jiff::Timestamp::now()));
 }

@@ -39,9 +39,11 @@ impl TestNetwork {
         let node = new_namespace();
         inside(&node, || {
             fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+            super::answer_every_refusal().unwrap();
             ip("link set lo up");
         });
-        let pods = addresses.iter().enumerate().map(|(number, address)| TestPod::new(&node, number, *address, tcp, udp));
+        let pods =
+            addresses.iter().enumerate().map(|(number, address)| TestPod::new(&node, number, *address, tcp, udp));
         Self { pods: pods.collect(), node }
     }
 
