@@ -12,6 +12,49 @@
 //! cargo test -p portico-e2e --test operator -- --test-threads=1
 //! ```
 //!
+//! `PORTICO_E2E_KEEP=1` keeps the namespaces of failed tests.
+//!
 //! Rules: a test waits for what it needs by a watch with a deadline ([`wait`]), never by sleeping; only where nothing
-//! tells of a change (a network policy in force) it asks again within a deadline. What must *not* happen is watched for
-//! a bounded time, with a reason. A failure says everything that is known about the namespace.
+//! tells of a change, such as a network policy coming into force, it asks again within a deadline. What must *not*
+//! happen is watched for a bounded time, with a reason. A failure says everything that is known about the namespace.
+
+pub mod audit;
+pub mod auth;
+pub mod cluster;
+pub mod diagnosis;
+pub mod fixtures;
+pub mod forward;
+pub mod http;
+pub mod inventory;
+pub mod namespace;
+pub mod operator;
+pub mod probe;
+pub mod wait;
+
+pub use namespace::{TestNamespace, with_namespace};
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use ::serde::Serialize;
+use ::serde::de::DeserializeOwned;
+use kube::core::NamespaceResourceScope;
+
+/// Until a platform with engines of its own is up, four of them starting at once on two cores.
+pub const PLATFORM: Duration = Duration::from_secs(150);
+/// Until something that needs a pod to start or to end has happened.
+pub const POD: Duration = Duration::from_secs(90);
+/// Until the operator has answered a change by API calls alone.
+pub const REACTION: Duration = Duration::from_secs(20);
+/// How long something that must not happen is watched for.
+pub const WINDOW: Duration = Duration::from_secs(5);
+
+/// An object that can be watched.
+pub trait Object: kube::Resource + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<K> Object for K where K: kube::Resource + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+/// A namespaced kind that is known at compile time.
+pub trait Kind: Object + kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> {}
+
+impl<K> Kind for K where K: Object + kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> {}
