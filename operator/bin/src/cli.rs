@@ -1,0 +1,126 @@
+//! The command line. Every option is also an environment variable, for the chart.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// The Portico operator.
+#[derive(Debug, Parser)]
+#[command(name = "portico-operator", version, about, long_about = None)]
+pub(crate) struct Cli {
+    /// What to do; without a word, `run`.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// How it runs.
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the controllers.
+    Run,
+    /// Print the custom resource definitions as YAML.
+    Crds,
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// When the kubelet pulls the images of what the operator makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum PullPolicy {
+    /// When the node does not have it.
+    IfNotPresent,
+    /// For each pod.
+    Always,
+    /// Never; the node must have it.
+    Never,
+}
+
+impl PullPolicy {
+    /// As Kubernetes writes it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Always => "Always",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// How the operator runs.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Image of the auth service.
+    #[arg(long, global = true, env = "PORTICO_AUTH_SERVICE_IMAGE",
+          default_value = concat!("portico.dev/auth-service:", env!("CARGO_PKG_VERSION")))]
+    pub(crate) auth_service_image: String,
+    /// Image of PostgreSQL for builtin instances.
+    #[arg(long, global = true, env = "PORTICO_POSTGRESQL_IMAGE", default_value = "docker.io/library/postgres:17")]
+    pub(crate) postgresql_image: String,
+    /// Image of Valkey for builtin instances.
+    #[arg(long, global = true, env = "PORTICO_VALKEY_IMAGE", default_value = "docker.io/valkey/valkey:8.1")]
+    pub(crate) valkey_image: String,
+    /// When the images of what the operator makes are pulled.
+    #[arg(long, global = true, env = "PORTICO_IMAGE_PULL_POLICY", value_enum, default_value = "IfNotPresent")]
+    pub(crate) image_pull_policy: PullPolicy,
+    /// The operator's own namespace, where its lease is.
+    #[arg(long, global = true, env = "POD_NAMESPACE", default_value = "portico-system")]
+    pub(crate) namespace: String,
+    /// The operator's own name in the election; two processes must never share it. By default a random one.
+    #[arg(long, global = true, env = "POD_NAME")]
+    pub(crate) pod_name: Option<String>,
+    /// Where /livez and /readyz are served.
+    #[arg(long, global = true, env = "PORTICO_HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub(crate) http_address: SocketAddr,
+    /// Where /metrics is served.
+    #[arg(long, global = true, env = "PORTICO_METRICS_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub(crate) metrics_address: SocketAddr,
+    /// Format of the log; levels come from RUST_LOG.
+    #[arg(long, global = true, env = "PORTICO_LOG_FORMAT", value_enum, default_value = "json")]
+    pub(crate) log_format: LogFormat,
+    /// Resources of one kind that are worked on at once.
+    #[arg(long, global = true, env = "PORTICO_CONCURRENCY", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) concurrency: u16,
+    /// The DNS domain of the cluster.
+    #[arg(long, global = true, env = "PORTICO_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_on_both_sides_of_the_command() {
+        let before = Cli::parse_from(["portico-operator", "--concurrency", "2", "run"]);
+        let after = Cli::parse_from(["portico-operator", "run", "--concurrency", "2"]);
+        assert_eq!((before.options.concurrency, after.options.concurrency), (2, 2));
+        assert!(Cli::parse_from(["portico-operator"]).command.is_none());
+    }
+
+    #[test]
+    fn pull_policies_are_written_as_kubernetes_writes_them() {
+        for policy in ["IfNotPresent", "Always", "Never"] {
+            let cli = Cli::parse_from(["portico-operator", "--image-pull-policy", policy]);
+            assert_eq!(cli.options.image_pull_policy.as_str(), policy);
+        }
+        assert!(Cli::try_parse_from(["portico-operator", "--concurrency", "0"]).is_err());
+    }
+}
