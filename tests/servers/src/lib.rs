@@ -3,5 +3,8 @@
 //! May start processes and write to a temporary folder; may not know anything of Portico's own kinds or services.
 //! The binaries come from the cache that `cargo xtask setup` fills.
 
+mod engine;
 pub mod kubernetes;
+pub mod postgres;
 pub mod process;
+pub mod valkey;

@@ -1,0 +1,111 @@
+//! A real Valkey on loopback, with the same users as the one that the operator runs.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::OnceCell;
+
+use crate::engine::{EngineRoot, await_ready, free_port, writable};
+use crate::postgres::write_entries;
+use crate::process::{Server, Workspace};
+
+const USERNAME: &str = "app";
+const PASSWORD: &str = "password-of-a-test-server";
+
+/// A running server. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct Valkey {
+    // The order matters: the server ends before its folder goes.
+    server: Option<Server>,
+    root: EngineRoot,
+    port: u16,
+    workspace: Workspace,
+}
+
+impl Valkey {
+    /// Starts a server with an append-only file on a free loopback port.
+    ///
+    /// # Errors
+    /// When the engine is not unpacked, or the server does not start; the text holds the last lines of its log.
+    pub async fn start() -> Result<Self> {
+        let root = EngineRoot::find("valkey")?;
+        let workspace = Workspace::new("valkey")?;
+        writable(workspace.path())?;
+        let users =
+            format!("user default off resetchannels -@all\nuser {USERNAME} on >{PASSWORD} ~* &* +@all -@admin\n");
+        std::fs::write(workspace.path().join("users.acl"), users)?;
+        let mut valkey = Self { server: None, root, port: free_port()?, workspace };
+        valkey.resume().await?;
+        Ok(valkey)
+    }
+
+    /// The one instance that the tests of this binary share.
+    ///
+    /// # Panics
+    /// When it cannot be started: no test that wants it can go on.
+    #[expect(clippy::panic, reason = "this is a test fixture, and a test fails by panicking")]
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Valkey> = OnceCell::const_new();
+        match SHARED.get_or_try_init(Self::start).await {
+            Ok(server) => server,
+            Err(error) => panic!("no Valkey: {error:#}"),
+        }
+    }
+
+    /// The port on 127.0.0.1; the same after [`Self::stop`] and [`Self::resume`].
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The connection as a URI.
+    pub fn uri(&self) -> String {
+        format!("redis://{USERNAME}:{PASSWORD}@127.0.0.1:{}/0", self.port)
+    }
+
+    /// Kills the server as a crash would. Its append-only file stays.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts the server again on the same data and port.
+    ///
+    /// # Errors
+    /// When it does not start; the text holds the last lines of its log.
+    pub async fn resume(&mut self) -> Result<()> {
+        let folder = self.workspace.path();
+        let port = self.port.to_string();
+        let mut command = self.root.server(folder, "/usr/bin/valkey-server");
+        command.args(["--port", &port, "--bind", "127.0.0.1", "--dir", "/tmp/data", "--appendonly", "yes"]);
+        command.args(["--save", "", "--aclfile", "/tmp/users.acl"]);
+        let server = Server::spawn("valkey", &command, folder)?;
+        let password = [("VALKEYCLI_AUTH", PASSWORD), ("REDISCLI_AUTH", PASSWORD)];
+        let ping = ["-h", "127.0.0.1", "-p", &port, "--user", USERNAME, "ping"];
+        await_ready(
+            "Valkey",
+            || server.check(),
+            || Ok(self.root.run("/usr/bin/valkey-cli", &password, &ping)?.stdout.starts_with(b"PONG")),
+        )
+        .await
+        .with_context(|| server.tail())?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Writes a Service Binding into `folder`: one file an entry.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_binding(&self, folder: &Path) -> Result<()> {
+        let (port, uri) = (self.port.to_string(), self.uri());
+        let entries = [
+            ("type", "redis"),
+            ("provider", "test"),
+            ("host", "127.0.0.1"),
+            ("port", &port),
+            ("username", USERNAME),
+            ("password", PASSWORD),
+            ("uri", &uri),
+        ];
+        write_entries(folder, &entries)
+    }
+}
