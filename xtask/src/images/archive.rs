@@ -1,5 +1,5 @@
-//! Writes an image as an OCI image layout (image-spec 1.1) in one tar. The tag is the start of the manifest's digest, so
-//! equal content has an equal name and nothing else has it.
+//! Writes an image as an OCI image layout (image-spec 1.1) in one tar. The tag is the start of the manifest's digest,
+//! so equal content has an equal name and nothing else has it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -1,6 +1,6 @@
-//! PostgreSQL and Valkey from Debian's packages, for machines without a registry. The root file systems have the users,
-//! uids and programs of the official images, so that the same pod specs run both; of Debian they keep a shell, the usual
-//! small tools and libraries, nothing that installs or becomes root.
+//! `PostgreSQL` and Valkey from Debian's packages, for machines without a registry. The root file systems have the
+//! users, uids and programs of the official images, so that the same pod specs run both; of Debian they keep a shell,
+//! the usual small tools and libraries, nothing that installs or becomes root.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -21,16 +21,18 @@ const MIRRORS: [&str; 3] = [
     "deb http://deb.debian.org/debian-security trixie-security main",
 ];
 
-/// Debian's own keys as installed on the machine: mmdebstrap would otherwise take whatever keys the machine's APT trusts.
+/// Debian's own keys as installed on the machine: mmdebstrap would otherwise take whatever keys the machine's APT
+/// trusts.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Packages of every engine image. Their dependencies come along, essential packages that are not named do not.
 const COMMON_PACKAGES: [&str; 6] = ["base-files", "coreutils", "dash", "grep", "libc-bin", "sed"];
 
 /// The tools in `/usr/bin` that scripts may count on, a subset of what the official images have.
-const TOOLS: &str = "[ awk basename cat chmod chown cp cut dash date df dirname du echo env expr false getent grep head id ln \
-    locale ls mkdir mktemp mv nproc printf pwd readlink realpath rm rmdir sed seq sh sleep sort stat sync tail tee test timeout \
-    touch tr true uname uniq wc whoami";
+const TOOLS: &str = "\
+    [ awk basename cat chmod chown cp cut dash date df dirname du echo env expr false getent grep head id ln \
+    locale ls mkdir mktemp mv nproc printf pwd readlink realpath rm rmdir sed seq sh sleep sort stat sync tail \
+    tee test timeout touch tr true uname uniq wc whoami";
 
 /// uid and gid of the engine's user, the same in the official images.
 const ENGINE_ID: u32 = 999;

@@ -1,5 +1,5 @@
-//! What one layer of an image holds, and its tar form. The same entries always give the same bytes: sorted, no times, no
-//! user names, no setuid or setgid bits. Reads files, writes only to the given writer.
+//! What one layer of an image holds, and its tar form. The same entries always give the same bytes: sorted, no times,
+//! no user names, no setuid or setgid bits. Reads files, writes only to the given writer.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -59,7 +59,7 @@ impl PlatformImages {
 /// Unpacked root file systems of the engines, the ones their images are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Engines {
-    /// PostgreSQL 17.
+    /// `PostgreSQL` 17.
     pub(crate) postgresql: PathBuf,
     /// Valkey 8.1.
     pub(crate) valkey: PathBuf,
@@ -91,9 +91,10 @@ pub(crate) fn command(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The images of the bundled node itself, `portico.dev/node/{pause,coredns,metrics-server,volume-helper}` in this order.
+/// The images of the bundled node itself, `portico.dev/node/{pause,coredns,metrics-server,volume-helper}` in this
+/// order.
 ///
-/// Blocks; takes seconds the first time. CoreDNS and metrics-server come from `kubernetes/current` in the cache.
+/// Blocks; takes seconds the first time. `CoreDNS` and metrics-server come from `kubernetes/current` in the cache.
 pub(crate) fn node_images() -> anyhow::Result<Vec<ImageArchive>> {
     node::images(&Store::open()?)
 }
@@ -102,8 +103,8 @@ pub(crate) fn node_images() -> anyhow::Result<Vec<ImageArchive>> {
 /// where they are not there yet.
 pub(crate) fn platform_images(profile: Profile) -> anyhow::Result<PlatformImages> {
     let store = Store::open()?;
-    let (operator, auth_service) = programs::images(&store, profile)?;
     let (postgresql, valkey) = engine::images(&store, profile)?;
+    let (operator, auth_service) = programs::images(&store, profile)?;
     Ok(PlatformImages { operator, auth_service, postgresql, valkey })
 }
 

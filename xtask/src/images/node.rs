@@ -1,5 +1,5 @@
-//! The images of the bundled node: what its pods need before anything of ours runs. CoreDNS and metrics-server are static
-//! programs out of the cache; `pause` is compiled here; the helper of the volume provisioner is BusyBox.
+//! The images of the bundled node: what its pods need before anything of ours runs. `CoreDNS` and metrics-server are
+//! static programs out of the cache; `pause` is compiled here; the helper of the volume provisioner is `BusyBox`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -55,12 +55,12 @@ fn image(
 fn build(programs: &[&Program], profile: Profile) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--message-format=json-render-diagnostics", "--locked"]);
+    command.args(["build", "--message-format=json-render-diagnostics"]);
     for program in programs {
         command.args(["--package", program.binary, "--bin", program.binary]);
     }
     if profile == Profile::Release {
-        command.arg("--release");
+        command.args(["--release", "--locked"]);
     }
     command.current_dir(paths::repository()).stderr(Stdio::inherit());
     ui::step("build our programs", || {

@@ -170,10 +170,11 @@ fn parts_of_a_key_do_not_run_into_each_other() {
     assert_ne!(Key::new("ab").text("c").finish(), Key::new("a").text("bc").finish());
 }
 
-/// Runs a script as the engine's user in its root file system, with the machine's devices, in a mount namespace of its own.
+/// Runs a script as the engine's user in its root file system, with the machine's devices, in a mount namespace of its
+/// own.
 fn in_engine(root: &Path, script: &str) -> String {
-    let prepare = r#"mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && mount -t tmpfs -o mode=1777 tmp "$0/tmp" \
-        && cd / && exec chroot --userspec=999:999 "$0" /bin/sh -ec "$1""#;
+    let prepare = r#"mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && \
+        mount -t tmpfs -o mode=1777 tmp "$0/tmp" && cd / && exec chroot --userspec=999:999 "$0" /bin/sh -ec "$1""#;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--pid", "--fork", "--kill-child", "--net", "sh", "-ec", prepare]).arg(root).arg(script);
     shell::capture(&mut command).unwrap()
@@ -186,9 +187,11 @@ fn postgresql_initialises_and_answers_as_its_own_user() {
         &roots.postgresql,
         "export PATH=/usr/lib/postgresql/17/bin:/usr/bin LANG=C.UTF-8
         initdb --pgdata=/tmp/data --locale=C.UTF-8 --username=postgres --auth=trust >/dev/null
-        initdb --pgdata=/tmp/builtin --locale-provider=builtin --builtin-locale=C.UTF-8 --encoding=UTF8 --locale=C --no-sync >/dev/null
+        initdb --pgdata=/tmp/builtin --locale-provider=builtin --builtin-locale=C.UTF-8 --encoding=UTF8 --locale=C \
+            >/dev/null
         pg_ctl --pgdata=/tmp/data --options='-c listen_addresses= -k /tmp' --log=/tmp/log --wait start >/dev/null
-        psql --host=/tmp --username=postgres --no-align --tuples-only --command=\"select lower('\u{c4}'), current_setting('server_version_num')::int / 10000, now() at time zone 'Europe/Zurich' is not null\"
+        psql --host=/tmp --username=postgres --no-align --tuples-only --command=\"select lower('\u{c4}'),
+            current_setting('server_version_num')::int / 10000, now() at time zone 'Europe/Zurich' is not null\"
         pg_isready --host=/tmp >/dev/null
         pg_ctl --pgdata=/tmp/data --mode=immediate stop >/dev/null
         id -u",

@@ -1,5 +1,5 @@
-//! The semantics of NetworkPolicy case by case: policies as a user writes them, compiled, loaded into a real nftables, and
-//! every pair of pods tried on every port.
+//! The semantics of `NetworkPolicy` case by case: policies as a user writes them, compiled, loaded into a real
+//! nftables, and every pair of pods tried on every port.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -88,8 +88,12 @@ fn every_case_refuses_what_it_should_and_nothing_else() {
                         .push(format!("{}>{}:{port} {verdict}", NAMES[from], NAMES[to]));
                 }
             };
-            TCP.iter().for_each(|port| check(port.to_string(), network.tcp(from, to, *port)));
-            UDP.iter().for_each(|port| check(format!("{port}/udp"), network.udp(from, to, *port)));
+            for port in TCP {
+                check(port.to_string(), network.tcp(from, to, port));
+            }
+            for port in UDP {
+                check(format!("{port}/udp"), network.udp(from, to, port));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -98,7 +102,8 @@ fn every_case_refuses_what_it_should_and_nothing_else() {
 #[test]
 fn an_open_connection_outlives_a_policy_that_forbids_new_ones() {
     let network = network();
-    // As on the node, where a table is there from the start: connections are only known since the first rule about them.
+    // As on the node, where a table is there from the start: connections are only known since the first rule about
+    // them.
     network.load(&empty_case().ruleset()).unwrap();
     let (mut near, mut far) = network.open(0, 1, 80);
     let deny = Case { policies: vec![serde_json::json!({ "policyTypes": ["Ingress"] })], ..empty_case() };

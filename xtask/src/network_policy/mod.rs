@@ -1,8 +1,9 @@
-//! Enforces NetworkPolicy on the bundled node, for which no plugin is to be had: a development tool, with the semantics
-//! of the API reference and nothing more. Pods are reached by routes (CNI `ptp`), so all traffic between them is forwarded.
+//! Enforces `NetworkPolicy` on the bundled node, for which no plugin is to be had: a development tool, with the
+//! semantics of the API reference and nothing more. Pods are reached by routes (CNI `ptp`), so all traffic between them
+//! is forwarded.
 //!
-//! Reads pods, namespaces and policies; writes one nftables table in the network namespace it runs in, and nothing to the
-//! API server. IPv4 only. Connections that are open stay open when a policy changes.
+//! Reads pods, namespaces and policies; writes one nftables table in the network namespace it runs in, and nothing to
+//! the API server. IPv4 only. Connections that are open stay open when a policy changes.
 
 mod compile;
 mod convert;

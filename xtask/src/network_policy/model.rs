@@ -1,5 +1,5 @@
-//! What network policies are about, without anything of Kubernetes that does not matter to packets. Plain data: read from
-//! the API's objects by [`super::convert`], turned into rules by [`super::compile`].
+//! What network policies are about, without anything of Kubernetes that does not matter to packets. Plain data: read
+//! from the API's objects by [`super::convert`], turned into rules by [`super::compile`].
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

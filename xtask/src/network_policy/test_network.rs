@@ -1,5 +1,6 @@
 //! A node in small, for tests: a network namespace that routes between others, one a pod, wired as CNI's `ptp` does it.
-//! The namespaces have no names and live as long as somebody holds them, so that a test that dies leaves nothing behind.
+//! The namespaces have no names and live as long as somebody holds them, so that a test that dies leaves nothing
+//! behind.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -116,7 +117,9 @@ impl TestPod {
             ip("link set eth0 up");
             ip(&format!("route add {GATEWAY} dev eth0"));
             ip(&format!("route add default via {GATEWAY} dev eth0"));
-            udp.iter().for_each(|port| answer(UdpSocket::bind((address, *port)).unwrap()));
+            for port in udp {
+                answer(UdpSocket::bind((address, *port)).unwrap());
+            }
             tcp.iter().map(|port| TcpListener::bind((address, *port)).unwrap()).collect()
         });
         Self { namespace, address, tcp }
