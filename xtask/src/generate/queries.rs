@@ -1,0 +1,10 @@
+//! The data that lets sqlx check its queries when no database is there.
+
+use super::Files;
+
+/// Where sqlx looks for it.
+pub(super) const FOLDER: &str = "runtime-services/auth-service/.sqlx";
+
+pub(super) fn data(_check: bool) -> anyhow::Result<Files> {
+    Ok(Files::new())
+}
