@@ -2,8 +2,8 @@
 
 use k8s_openapi::ByteString;
 use portico_crds::common::names::EngineName;
-use portico_operator_core::Desired;
 use portico_crds::common::{labels::Identity, names::InstanceName};
+use portico_operator_core::Desired;
 use std::collections::BTreeMap;
 
 use crate::binding::{Binding, InvalidBinding};

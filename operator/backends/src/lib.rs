@@ -2,10 +2,7 @@
 //! to a verdict, from a Secret to a binding. Nothing here talks to the API server or decides when something happens.
 //!
 //! Adding an engine means one folder under [`builtin`] that implements [`builtin::Engine`].
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking"))]
 
 pub mod binding;
 pub mod builtin;

@@ -34,11 +34,10 @@ pub(crate) async fn sweep(
     kinds: &[ApiResource],
     keep: &BTreeSet<Key>,
 ) -> Result<Vec<Target>, ApiError> {
-    let found: Vec<Vec<(ApiResource, PartialObjectMeta<DynamicObject>)>> = stream::iter(kinds)
-        .map(|kind| orphans(client, owner, kind, keep))
-        .buffered(LISTS_AT_ONCE)
-        .try_collect()
-        .await?;
+    // Collected first: a closure that stays in the future would keep the caller's future from being `Send`.
+    let searches: Vec<_> = kinds.iter().map(|kind| orphans(client, owner, kind, keep)).collect();
+    let found: Vec<Vec<(ApiResource, PartialObjectMeta<DynamicObject>)>> =
+        stream::iter(searches).buffered(LISTS_AT_ONCE).try_collect().await?;
     let mut deleted = Vec::new();
     for (kind, object) in found.into_iter().flatten() {
         deleted.push(delete(client, owner, &kind, &object).await?);

@@ -66,8 +66,10 @@ pub mod reasons {
     pub const SECRET_INVALID: &str = "SecretInvalid";
     /// A referenced instance does not exist.
     pub const INSTANCE_NOT_FOUND: &str = "InstanceNotFound";
-    /// An instance exists but is not ready.
-    pub const INSTANCE_NOT_READY: &str = "InstanceNotReady";
+    /// The database instance exists but is not ready.
+    pub const DATABASE_NOT_READY: &str = "DatabaseNotReady";
+    /// The cache instance exists but is not ready.
+    pub const CACHE_NOT_READY: &str = "CacheNotReady";
     /// An instance has not published its binding yet.
     pub const BINDING_NOT_FOUND: &str = "BindingNotFound";
     /// The binding Secret is published.

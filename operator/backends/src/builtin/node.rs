@@ -94,11 +94,7 @@ impl Node {
     }
 
     fn metadata(&self) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(self.name.workload()),
-            labels: Some(self.identity().labels()),
-            ..ObjectMeta::default()
-        }
+        ObjectMeta { name: Some(self.name.workload()), labels: Some(self.identity().labels()), ..ObjectMeta::default() }
     }
 
     fn push_claim(&self, desired: &mut Desired) {

@@ -53,7 +53,8 @@ mod tests {
     #[test]
     fn only_a_ready_pod_of_the_current_template_counts() {
         assert_eq!(of(&set(2, 1, 1, "a")), Readiness::Available);
-        for not_yet in [set(1, 1, 1, "a"), set(2, 0, 1, "a"), set(2, 1, 0, "a"), set(2, 1, 1, "b"), StatefulSet::default()]
+        for not_yet in
+            [set(1, 1, 1, "a"), set(2, 0, 1, "a"), set(2, 1, 0, "a"), set(2, 1, 1, "b"), StatefulSet::default()]
         {
             assert!(matches!(of(&not_yet), Readiness::Progressing(_)), "{:?}", not_yet.status);
         }

@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_claim_grows_and_never_shrinks() {
-        let size = |asked: &str, there: &str| Claim::plan(Some(&storage(asked, None)), Some(&live(there, "s"))).unwrap().size;
+        let size =
+            |asked: &str, there: &str| Claim::plan(Some(&storage(asked, None)), Some(&live(there, "s"))).unwrap().size;
         assert_eq!(size("2Gi", "1Gi"), "2Gi");
         assert_eq!(size("1Gi", "2Gi"), "2Gi");
         assert_eq!(size("1024Mi", "1Gi"), "1Gi", "equal sizes keep the way they were written");

@@ -1,0 +1,103 @@
+//! Everything that an instance's reconcile reads, by name. The only step of the pipeline that reads.
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::ResourceExt as _;
+use portico_crds::common::Backend;
+use portico_crds::common::names::InstanceName;
+use portico_operator_backends::builtin::{self, readiness};
+use portico_operator_core::error::Failure;
+use portico_operator_core::rng::RngError;
+use portico_operator_core::secret::Password;
+use portico_operator_core::{Context, ReconcileError, Retry};
+use std::collections::BTreeMap;
+
+use super::InstanceKind;
+use crate::pods;
+
+/// The entries of a Secret.
+pub(crate) type Data = BTreeMap<String, ByteString>;
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The Secret with the generated passwords, if it is there.
+    pub credentials: Option<Data>,
+    /// New passwords, when it is not.
+    pub fresh: BTreeMap<&'static str, String>,
+    /// The volume claim.
+    pub claim: Option<PersistentVolumeClaim>,
+    /// Why the pod does not run, when it does not and something is known.
+    pub trouble: Option<String>,
+    /// The user's Secret of an external engine.
+    pub external: Option<Data>,
+    /// The binding as it is published now (external engines).
+    pub published: Option<Data>,
+}
+
+/// New passwords could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct NoRandomness(#[from] RngError);
+
+impl ReconcileError for NoRandomness {
+    fn reason(&self) -> &'static str {
+        "NoRandomness"
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+}
+
+/// Reads what the instance needs.
+pub(crate) async fn fetch<K: InstanceKind>(cx: &Context, object: &K, name: &InstanceName) -> Result<Inputs, Failure> {
+    let namespace = object.namespace().unwrap_or_default();
+    match object.request().backend.unwrap_or_default() {
+        Backend::Builtin => builtin(cx, &namespace, name).await,
+        Backend::External => external(cx, &namespace, name, object.request().external_secret).await,
+    }
+}
+
+async fn builtin(cx: &Context, namespace: &str, name: &InstanceName) -> Result<Inputs, Failure> {
+    let (claim, set) = (name.claim(), name.workload());
+    let (credentials, claim, set) = tokio::try_join!(
+        data(cx, namespace, name.credentials()),
+        cx.get::<PersistentVolumeClaim>(namespace, &claim),
+        cx.get::<StatefulSet>(namespace, &set),
+    )?;
+    let fresh = if credentials.is_some() { BTreeMap::new() } else { draw(cx, name)? };
+    let trouble = match set {
+        Some(set) if readiness::of(&set) != readiness::Readiness::Available => {
+            let selector = set.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
+            pods::trouble(&pods::list(cx, namespace, &selector).await?)
+        }
+        _ => None,
+    };
+    Ok(Inputs { credentials, fresh, claim, trouble, ..Inputs::default() })
+}
+
+async fn external(cx: &Context, namespace: &str, name: &InstanceName, secret: Option<&str>) -> Result<Inputs, Failure> {
+    let external = match secret {
+        Some(secret) => data(cx, namespace, secret.to_owned()).await?,
+        None => None,
+    };
+    let published = data(cx, namespace, name.binding()).await?;
+    Ok(Inputs { external, published, ..Inputs::default() })
+}
+
+/// The entries of a Secret; `None` when there is no such Secret.
+pub(crate) async fn data(
+    cx: &Context,
+    namespace: &str,
+    name: String,
+) -> Result<Option<Data>, portico_operator_core::ApiError> {
+    let secret: Option<Secret> = cx.get(namespace, &name).await?;
+    Ok(secret.map(|secret| secret.data.unwrap_or_default()))
+}
+
+fn draw(cx: &Context, name: &InstanceName) -> Result<BTreeMap<&'static str, String>, NoRandomness> {
+    let keys = builtin::engine(name.engine()).passwords().iter();
+    keys.map(|key| Ok((*key, Password::generate(cx.rng.as_ref())?.expose().to_owned()))).collect()
+}
