@@ -1,12 +1,13 @@
 //! The command line: what there is, and who does it.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::cluster::bundled::{launch, node};
 use crate::cluster::{self, ClusterName, ProviderKind};
-use crate::{images, setup, ui};
+use crate::{generate, images, network_policy, setup, tidy, ui};
 
 /// The project's own commands. Start with `cargo xtask up`.
 #[derive(Debug, Parser)]
@@ -35,12 +36,26 @@ enum Action {
     Kubeconfig,
     /// Builds the images.
     Images(images::Arguments),
+    /// Writes every committed file that follows from the code.
+    Gen {
+        /// Only say which files are stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Checks the arrows between crates, the sizes of files and functions, and the generated files.
+    Tidy,
     /// The bundled node, before its namespaces are made.
     #[command(hide = true)]
     NodeLaunch,
     /// The bundled node's first process.
     #[command(hide = true)]
     Node,
+    /// The bundled node's enforcer of network policies.
+    #[command(hide = true)]
+    NetworkPolicy {
+        #[arg(long)]
+        kubeconfig: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,8 +81,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Action::Cluster(action) => return on_cluster(action, cluster()?.as_ref()),
         Action::Kubeconfig => ui::result(cluster()?.kubeconfig().display()),
         Action::Images(arguments) => images::command(arguments)?,
+        Action::Gen { check } => generate::command(check)?,
+        Action::Tidy => tidy::command()?,
         Action::NodeLaunch => launch::enter(&cli.cluster)?,
         Action::Node => node::run(&cli.cluster)?,
+        Action::NetworkPolicy { kubeconfig } => cluster::bundled::block_on(network_policy::run(&kubeconfig))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,10 +6,13 @@
 
 mod cli;
 mod cluster;
+mod generate;
 mod images;
+mod network_policy;
 mod paths;
 mod setup;
 mod shell;
+mod tidy;
 mod ui;
 
 use std::process::ExitCode;

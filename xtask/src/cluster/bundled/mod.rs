@@ -119,12 +119,12 @@ impl Bundled {
 
     /// What helps to find out why a start failed.
     fn diagnosis(&self) -> String {
-        let tails = ["node", "kubelet"].map(|component| supervise::log_tail(&self.layout, component));
         let pods = launch::running(&self.layout).and_then(|_| {
             let mut kubectl = shell::command(self.layout.program("kubectl"), ["get", "nodes,pods", "-A", "--request-timeout=5s"]);
             shell::capture(kubectl.arg("--kubeconfig").arg(self.layout.kubeconfig())).ok()
         });
-        format!("{}\n{}", pods.unwrap_or_default(), tails.join("\n"))
+        let tails = ["node", "kubelet"].map(|component| supervise::log_tail(&self.layout, component));
+        format!("{}\n{}\n{}", pods.unwrap_or_default(), tails.join("\n"), supervise::pod_log_tails(&self.layout))
     }
 
     fn pid(&self) -> anyhow::Result<u32> {
@@ -268,6 +268,7 @@ fn references(archives: &[ImageArchive]) -> anyhow::Result<NodeImages> {
     })
 }
 
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+/// Runs async work to its end on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

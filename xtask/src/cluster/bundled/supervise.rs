@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -103,4 +104,17 @@ pub(super) fn log_tail(layout: &Layout, component: &str) -> String {
     let log = fs::read(&path).unwrap_or_default();
     let tail = shell::last_lines(&String::from_utf8_lossy(&log), SHOWN);
     format!(" The last lines of {}:\n{tail}", path.display())
+}
+
+/// The ends of the logs of `kube-system`'s containers, as part of a message.
+pub(super) fn pod_log_tails(layout: &Layout) -> String {
+    let below = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let pods = below(&layout.data.join("logs/pods"));
+    let system = pods.filter(|pod| pod.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kube-system_")));
+    let logs = system.flat_map(|pod| below(&pod).collect::<Vec<_>>()).flat_map(|container| below(&container).max());
+    let tail = |log: PathBuf| {
+        let text = fs::read(&log).unwrap_or_default();
+        format!(" The last lines of {}:\n{}", log.display(), shell::last_lines(&String::from_utf8_lossy(&text), 5))
+    };
+    logs.map(tail).collect::<Vec<_>>().join("\n")
 }

@@ -54,8 +54,9 @@ fn container(images: &NodeImages) -> Value {
             format!("--secure-port={PORT}"),
             "--kubelet-preferred-address-types=InternalIP",
             format!("--kubelet-certificate-authority={AUTHORITY}"),
-            // The shortest that it takes; it is ready after two rounds.
+            // The shortest that it takes, which has to be longer than a request may last; it is ready after two rounds.
             "--metric-resolution=10s",
+            "--kubelet-request-timeout=5s",
         ],
         "ports": [{"name": "https", "containerPort": PORT}],
         "volumeMounts": [{"name": "certificate", "mountPath": "/tmp"}],
