@@ -30,7 +30,7 @@ const COMMON_PACKAGES: [&str; 6] = ["base-files", "coreutils", "dash", "grep", "
 
 /// The tools in `/usr/bin` that scripts may count on, a subset of what the official images have.
 const TOOLS: &str = "\
-    [ awk basename cat chmod chown cp cut dash date df dirname du echo env expr false getent grep head id ln \
+    [ basename cat chmod chown cp cut dash date df dirname du echo env expr false getent grep head id ln \
     locale ls mkdir mktemp mv nproc printf pwd readlink realpath rm rmdir sed seq sh sleep sort stat sync tail \
     tee test timeout touch tr true uname uniq wc whoami";
 
