@@ -9,6 +9,7 @@ mod platform;
 mod process;
 mod report;
 mod service;
+mod setting;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
     let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().with_context(|| format!("{path}: {line}"))?;
     Ok(kib / 1024.0)
 }

@@ -53,7 +53,11 @@ impl Report {
 
     pub(crate) fn print(&self) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "\n{} — {} × {}, Linux {}", self.what, self.machine.cores, self.machine.cpu, self.machine.kernel)?;
+        writeln!(
+            out,
+            "\n{} — {} × {}, Linux {}",
+            self.what, self.machine.cores, self.machine.cpu, self.machine.kernel
+        )?;
         writeln!(out, "{:<58} {:>10} {:>10} {:>10} {:>8}", "figure", "median", "min", "max", "samples")?;
         for figure in &self.figures {
             let mut sorted = figure.samples.clone();
