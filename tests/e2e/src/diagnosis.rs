@@ -103,15 +103,16 @@ async fn pods(client: &Client, namespace: &str, text: &mut String) {
 
 async fn describe(client: &Client, namespace: &str, pod: &str, container: &ContainerStatus, text: &mut String) {
     let (ready, restarts) = (container.ready, container.restart_count);
-    let _ = writeln!(text, "  {}: {}, ready {ready}, {restarts} restarts", container.name, state(&container.state));
+    let _ =
+        writeln!(text, "  {}: {}, ready {ready}, {restarts} restarts", container.name, state(container.state.as_ref()));
     if restarts > 0 {
-        let _ = writeln!(text, "  it ended before: {}", state(&container.last_state));
+        let _ = writeln!(text, "  it ended before: {}", state(container.last_state.as_ref()));
         log(client, namespace, pod, &container.name, true, text).await;
     }
     log(client, namespace, pod, &container.name, false, text).await;
 }
 
-fn state(state: &Option<ContainerState>) -> String {
+fn state(state: Option<&ContainerState>) -> String {
     let Some(state) = state else { return "unknown".to_owned() };
     if let Some(waiting) = &state.waiting {
         let reason = waiting.reason.as_deref().unwrap_or_default();

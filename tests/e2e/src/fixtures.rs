@@ -13,24 +13,24 @@ use crate::{PLATFORM, TestNamespace};
 pub fn auth_service(name: &str, spec: Value) -> Value {
     let mut all = json!({"deletionPolicy": "Delete", "passwords": {"bcryptCost": 10}});
     merge(&mut all, spec);
-    manifest("AuthService", name, all)
+    manifest("AuthService", name, &all)
 }
 
 /// A `DatabaseInstance`. Unless `spec` says otherwise, nothing of it is kept.
 pub fn database(name: &str, spec: Value) -> Value {
     let mut all = json!({"engine": "PostgreSQL", "deletionPolicy": "Delete"});
     merge(&mut all, spec);
-    manifest("DatabaseInstance", name, all)
+    manifest("DatabaseInstance", name, &all)
 }
 
 /// A `CacheInstance`. Unless `spec` says otherwise, nothing of it is kept.
 pub fn cache(name: &str, spec: Value) -> Value {
     let mut all = json!({"engine": "Valkey", "deletionPolicy": "Delete"});
     merge(&mut all, spec);
-    manifest("CacheInstance", name, all)
+    manifest("CacheInstance", name, &all)
 }
 
-fn manifest(kind: &str, name: &str, spec: Value) -> Value {
+fn manifest(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "portico.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
@@ -41,7 +41,7 @@ fn merge(all: &mut Value, more: Value) {
 }
 
 /// A Secret.
-pub fn secret(name: &str, content: Value) -> Value {
+pub fn secret(name: &str, content: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content})
 }
 
@@ -82,7 +82,7 @@ pub async fn absent_dependencies(namespace: &TestNamespace) -> anyhow::Result<Va
         "type": "redis", "provider": "nobody", "host": "192.0.2.1", "port": "6379",
         "username": "app", "password": "unused",
     });
-    namespace.apply(secret("no-db", database)).await?;
-    namespace.apply(secret("no-cache", cache)).await?;
+    namespace.apply(secret("no-db", &database)).await?;
+    namespace.apply(secret("no-cache", &cache)).await?;
     Ok(json!({"database": {"secretRef": {"name": "no-db"}}, "cache": {"secretRef": {"name": "no-cache"}}}))
 }

@@ -58,7 +58,8 @@ where
 fn panic_message(error: JoinError) -> anyhow::Error {
     match error.try_into_panic() {
         Ok(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let text =
+                panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
             anyhow!("{}", text.unwrap_or("the test panicked"))
         }
         Err(error) => anyhow!(error),

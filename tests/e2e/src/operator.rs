@@ -51,7 +51,7 @@ impl Operator {
         let pods = self.pods().list(&ListParams::default().labels(SELECTOR)).await?.items;
         let leader = self.leader().await.unwrap_or_default();
         let running = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none();
-        let pod = pods.iter().find(|pod| pod.name_any() == leader).or(pods.iter().find(running));
+        let pod = pods.iter().find(|pod| pod.name_any() == leader).or_else(|| pods.iter().find(running));
         let name = pod.context("the operator has no pod")?.name_any();
         self.pods().delete(&name, &DeleteParams::default().grace_period(0)).await?;
         Ok(name)

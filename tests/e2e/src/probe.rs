@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use crate::operator::is_ready;
-use crate::{POD, TestNamespace};
+use crate::{POD, TestNamespace, wait};
 
 /// The ports that every probe listens on, with their names.
 pub const PORTS: [(&str, u16); 3] = [("first", 7001), ("second", 7002), ("third", 7003)];
@@ -20,6 +21,19 @@ pub struct Probe {
     namespace: TestNamespace,
     name: String,
     address: String,
+}
+
+/// A connection that is possible, or must not be.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// How a failure calls it.
+    pub name: String,
+    /// The address that is connected to.
+    pub address: String,
+    /// The port.
+    pub port: u16,
+    /// Whether it should be possible.
+    pub open: bool,
 }
 
 impl Probe {
@@ -83,13 +97,22 @@ impl Probe {
         &self.address
     }
 
-    /// Tries to connect to an address and port.
+    /// Asks until exactly the wanted connections are possible: a policy tells nobody when it comes into force.
     ///
     /// # Errors
-    /// The probe itself fails.
-    pub async fn reaches(&self, address: &str, port: u16) -> anyhow::Result<bool> {
-        let found = self.reach(&[(address.to_owned(), port)]).await?;
-        found.into_iter().next().context("no answer of the probe")
+    /// They differ at the deadline; the error names those that do.
+    pub async fn expect(&self, deadline: Duration, wanted: &[Connection]) -> anyhow::Result<()> {
+        let targets: Vec<(String, u16)> = wanted.iter().map(|one| (one.address.clone(), one.port)).collect();
+        let what = format!("as wanted from {}", self.name);
+        wait::ask_until(deadline, &what, || async {
+            let found = self.reach(&targets).await?;
+            let differs = wanted.iter().zip(found).filter(|(wanted, open)| wanted.open != *open);
+            let wrong: Vec<String> = differs
+                .map(|(wanted, open)| format!("{} is {}", wanted.name, if open { "open" } else { "closed" }))
+                .collect();
+            Ok(if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) })
+        })
+        .await
     }
 
     /// Tries to connect to several addresses and ports, all at once, and says which let it.

@@ -1,1 +1,15 @@
-//! End-to-end tests: see the harness, portico-e2e.
+//! What the platform promises to those who use it. Each test has a namespace of its own; four run at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod autoscaling;
+mod deletion;
+mod dependencies;
+mod edit;
+mod invalid;
+mod isolation;
+mod login;
+mod network_policy;
+mod paused;
+mod repair;
+mod replicas;
+mod restart;
