@@ -33,19 +33,29 @@ struct Difference {
 }
 
 /// Writes all generated files; with `check` only says which ones are stale, and fails if any is.
+///
+/// What needs a program that does not work yet fails last, so that it keeps nothing else from being written.
 pub(crate) fn command(check: bool) -> anyhow::Result<()> {
-    let files = ui::step("generating files", || files(check))?;
+    let mut files = ui::step("definitions, reference and access rights", definitions)?;
+    let manifest = ui::step("the manifest, by Helm", || install::manifest(&files));
+    let document = ui::step("the OpenAPI document, by the auth service", openapi::document);
+    let queries = ui::step("query data, by a database", queries::data);
+
+    let mut failures = Vec::new();
+    for (file, content) in [(install::FILE, manifest), (openapi::FILE, document)] {
+        match content {
+            Ok(content) => drop(files.insert(file.into(), content)),
+            Err(error) => failures.push(format!("{file}: {error:#}")),
+        }
+    }
+    match queries {
+        Ok(data) => files.extend(data),
+        Err(error) => failures.push(format!("{}: {error:#}", queries::FOLDER)),
+    }
     let root = paths::repository();
     let difference = difference(root, &files)?;
-    if check { report(&difference) } else { write(root, &files, &difference) }
-}
-
-fn files(check: bool) -> anyhow::Result<Files> {
-    let mut files = definitions()?;
-    files.insert(install::FILE.into(), install::manifest(&files)?);
-    files.insert(openapi::FILE.into(), openapi::document()?);
-    files.extend(queries::data(check)?);
-    Ok(files)
+    let outcome = if check { report(&difference) } else { write(root, &files, &difference) };
+    if failures.is_empty() { outcome } else { bail!("cannot generate\n  {}", failures.join("\n  ")) }
 }
 
 /// What follows from the types alone, without running any program.

@@ -5,6 +5,6 @@ use super::Files;
 /// Where sqlx looks for it.
 pub(super) const FOLDER: &str = "runtime-services/auth-service/.sqlx";
 
-pub(super) fn data(_check: bool) -> anyhow::Result<Files> {
+pub(super) fn data() -> anyhow::Result<Files> {
     Ok(Files::new())
 }
