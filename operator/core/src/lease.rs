@@ -35,7 +35,7 @@ pub struct LeaseConfig {
     pub duration: Duration,
     /// Without a renewal for this long, the holder stops. Shorter than `duration` by what a write may take.
     pub renew: Duration,
-    /// Between two renewals.
+    /// Between two tries, to take it or to renew it after a failure.
     pub retry: Duration,
 }
 
@@ -207,15 +207,22 @@ impl Lease {
     /// Renews until the lease is lost. While this runs, [`LeaseGuard`] allows writing.
     pub async fn hold(&mut self) -> LeaseLost {
         let mut cause = String::from("no answer");
+        // Half of the time that may pass without a renewal, so that one failure leaves room for several more tries.
+        let calm = self.config.renew / 2;
+        let mut pause = calm;
         loop {
-            tokio::time::sleep(self.config.retry).await;
+            tokio::time::sleep(pause).await;
             let limit = self.guard.last_write().unwrap_or_else(Instant::now);
             let lost = match tokio::time::timeout_at(limit, self.renew()).await {
-                Ok(Ok(None)) => continue,
+                Ok(Ok(None)) => {
+                    pause = calm;
+                    continue;
+                }
                 Ok(Ok(Some(holder))) => Some(LeaseLost::Taken { lease: self.target(), holder }),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "lease not renewed");
                     cause = error.to_string();
+                    pause = self.config.retry;
                     None
                 }
                 Err(_) => Some(LeaseLost::NotRenewed { lease: self.target(), cause: cause.clone() }),

@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod backoff;
+mod census;
 pub mod client;
 pub mod clock;
 pub mod conditions;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
+use kube::runtime::reflector::Store;
+use portico_crds::common::PorticoResource;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::census::Census;
 
 /// Upper bounds of the reconcile time buckets, in seconds.
 const SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -71,6 +74,7 @@ impl ReconcileResult {
 #[derive(Debug)]
 struct Families {
     registry: Mutex<Registry>,
+    census: Census,
     reconciles: Family<ReconcileLabels, Counter>,
     errors: Family<ControllerLabels, Counter>,
     seconds: Timed<ControllerLabels>,
@@ -105,6 +109,7 @@ impl Metrics {
     pub fn new(version: &str) -> Self {
         let families = Families {
             registry: Mutex::default(),
+            census: Census::default(),
             reconciles: Family::default(),
             errors: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
@@ -130,9 +135,9 @@ impl Metrics {
         Ok(out)
     }
 
-    /// Adds a metric that is computed when it is read.
-    pub fn collect(&self, collector: impl Collector) {
-        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(collector));
+    /// Counts the resources of a kind from now on.
+    pub(crate) fn count<K: PorticoResource>(&self, store: Store<K>) {
+        self.0.census.add(store);
     }
 
     pub(crate) fn controller_started(&self, controller: &'static str, concurrency: u16) {
@@ -207,6 +212,7 @@ impl Families {
             "Unix time of the last event of a watch",
             self.watch_last.clone(),
         );
+        registry.register_collector(Box::new(self.census.clone()));
     }
 }
 

@@ -117,6 +117,7 @@ async fn run<C: Controller>(controller: C, cx: Context, config: RunConfig, healt
     let client = shared.cx.client.clone();
 
     let (store, writer) = reflector::store();
+    shared.cx.metrics.count(store.clone());
     let forgets = Arc::clone(&shared);
     let resources = watch::resources::<C::Kind, _>(&client, writer, &meter, move |object| forgets.forget(object));
     let queue = Config::default().debounce(shared.config.debounce).concurrency(shared.config.concurrency);

@@ -1,7 +1,7 @@
 //! The applier against an API server in memory: which requests it sends, and that it converges from everywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
-mod support;
+mod fake;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use portico_crds::CacheInstance;
 use portico_operator_core::{Applier, ApplyError, Desired};
 use proptest::prelude::*;
 use serde_json::json;
-use support::FakeApi;
+
+use crate::fake::FakeApi;
 
 const CONFIG_MAP: &str = "/api/v1/namespaces/shop/configmaps/a-config";
 const SECRET: &str = "/api/v1/namespaces/shop/secrets/a-keys";
