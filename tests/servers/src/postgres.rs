@@ -76,6 +76,15 @@ impl Postgres {
         self.sql(&format!("ALTER ROLE {username} PASSWORD '{password}'")).map(drop)
     }
 
+    /// Ends every connection of a database, as a network fault or an administrator would.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn disconnect(&self, database: &str) -> Result<()> {
+        let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+        self.sql(&sql).map(drop)
+    }
+
     /// Runs one statement as the superuser and gives what it prints.
     ///
     /// # Errors

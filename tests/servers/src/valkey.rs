@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
 use crate::engine::{EngineRoot, await_ready, free_port, writable};
@@ -11,6 +11,7 @@ use crate::process::{Server, Workspace};
 
 const USERNAME: &str = "app";
 const PASSWORD: &str = "password-of-a-test-server";
+const ADMIN: &str = "admin-of-a-test-server";
 
 /// A running server. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -31,9 +32,7 @@ impl Valkey {
         let root = EngineRoot::find("valkey")?;
         let workspace = Workspace::new("valkey")?;
         writable(workspace.path())?;
-        let users =
-            format!("user default off resetchannels -@all\nuser {USERNAME} on >{PASSWORD} ~* &* +@all -@admin\n");
-        std::fs::write(workspace.path().join("users.acl"), users)?;
+        write_users(workspace.path(), PASSWORD)?;
         let mut valkey = Self { server: None, root, port: free_port()?, workspace };
         valkey.resume().await?;
         Ok(valkey)
@@ -62,6 +61,30 @@ impl Valkey {
         format!("redis://{USERNAME}:{PASSWORD}@127.0.0.1:{}/0", self.port)
     }
 
+    /// Runs a command as a user who may do everything, and gives what the client prints.
+    ///
+    /// # Errors
+    /// When the server refuses; the text is the server's.
+    pub fn command(&self, arguments: &[&str]) -> Result<String> {
+        let port = self.port.to_string();
+        let all = [&["-e", "-h", "127.0.0.1", "-p", &port, "--user", "admin"], arguments].concat();
+        let output =
+            self.root.run("/usr/bin/valkey-cli", &[("VALKEYCLI_AUTH", ADMIN), ("REDISCLI_AUTH", ADMIN)], &all)?;
+        if !output.status.success() {
+            bail!("valkey-cli {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Gives the user `app` another password and ends its connections.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn set_password(&self, password: &str) -> Result<()> {
+        write_users(self.workspace.path(), password)?;
+        self.command(&["ACL", "LOAD"]).map(drop)
+    }
+
     /// Kills the server as a crash would. Its append-only file stays.
     pub fn stop(&mut self) {
         self.server = None;
@@ -78,8 +101,8 @@ impl Valkey {
         command.args(["--port", &port, "--bind", "127.0.0.1", "--dir", "/tmp/data", "--appendonly", "yes"]);
         command.args(["--save", "", "--aclfile", "/tmp/users.acl"]);
         let server = Server::spawn("valkey", &command, folder)?;
-        let password = [("VALKEYCLI_AUTH", PASSWORD), ("REDISCLI_AUTH", PASSWORD)];
-        let ping = ["-h", "127.0.0.1", "-p", &port, "--user", USERNAME, "ping"];
+        let password = [("VALKEYCLI_AUTH", ADMIN), ("REDISCLI_AUTH", ADMIN)];
+        let ping = ["-h", "127.0.0.1", "-p", &port, "--user", "admin", "ping"];
         await_ready(
             "Valkey",
             || server.check(),
@@ -108,4 +131,13 @@ impl Valkey {
         ];
         write_entries(folder, &entries)
     }
+}
+
+/// The users that the operator makes, and one who may do everything, for the tests' own hands.
+fn write_users(folder: &Path, password: &str) -> Result<()> {
+    let users = format!(
+        "user default off resetchannels -@all\nuser {USERNAME} on >{password} ~* &* +@all -@admin\n\
+         user admin on >{ADMIN} ~* &* +@all\n"
+    );
+    Ok(std::fs::write(folder.join("users.acl"), users)?)
 }

@@ -1,0 +1,97 @@
+//! The store in PostgreSQL.
+//!
+//! Every query is checked at compile time against the data in `.sqlx`, which stands for a database with all
+//! migrations. After a change of a query or a migration it is written anew by compiling against such a database:
+//!
+//! ```text
+//! SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$PWD/runtime-services/auth-service/.sqlx DATABASE_URL=postgres://… \
+//!     cargo check -p auth-service
+//! ```
+
+mod accounts;
+mod database;
+mod fault;
+mod sessions;
+mod time;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use database::{Database, MIGRATOR};
+
+use super::{Rotation, Store, StoreError};
+use crate::domain::{
+    account::{Credentials, NewUser, User},
+    email::Email,
+    session::{NewSession, RevokedReason, TokenHash},
+};
+
+/// [`Store`] on a [`Database`].
+#[derive(Debug, Clone)]
+pub struct PostgresStore(Arc<Database>);
+
+impl PostgresStore {
+    /// The store in this database.
+    pub fn new(database: Arc<Database>) -> Self {
+        Self(database)
+    }
+}
+
+impl Store for PostgresStore {
+    fn register(&self, user: NewUser, session: NewSession) -> BoxFuture<'_, Result<User, StoreError>> {
+        Box::pin(async move {
+            let done = accounts::register(self.0.pool()?, &user, &session).await;
+            done.map_err(|error| self.0.failed(error))
+        })
+    }
+
+    fn find_credentials<'a>(&'a self, email: &'a Email) -> BoxFuture<'a, Result<Option<Credentials>, StoreError>> {
+        Box::pin(async move {
+            let found = accounts::find_credentials(self.0.pool()?, email).await;
+            found.map_err(|error| self.0.failed(error))
+        })
+    }
+
+    fn find_user(&self, id: Uuid) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
+        Box::pin(async move {
+            let found = accounts::find_user(self.0.pool()?, id).await;
+            found.map_err(|error| self.0.failed(error))
+        })
+    }
+
+    fn open_session(&self, user: Uuid, session: NewSession) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
+        Box::pin(async move {
+            let opened = sessions::open(self.0.pool()?, user, &session).await;
+            opened.map_err(|error| self.0.failed(error))
+        })
+    }
+
+    fn rotate(
+        &self,
+        presented: TokenHash,
+        successor: TokenHash,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Rotation, StoreError>> {
+        Box::pin(async move {
+            let rotation = sessions::rotate(self.0.pool()?, presented, successor, now).await;
+            rotation.map_err(|error| self.0.failed(error))
+        })
+    }
+
+    fn revoke_session(&self, id: Uuid, reason: RevokedReason, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let done = sessions::revoke(self.0.pool()?, id, reason, now).await;
+            done.map_err(|error| self.0.failed(error))
+        })
+    }
+
+    fn revoked_since(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(Uuid, Timestamp)>, StoreError>> {
+        Box::pin(async move {
+            let found = sessions::revoked_since(self.0.pool()?, since).await;
+            found.map_err(|error| self.0.failed(error))
+        })
+    }
+}
