@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::archive::{self, Image, Settings, hex};
 use super::layer::{Layer, ROOT};
 use super::store::{Key, Store};
-use super::{ImageArchive, engine};
+use super::{ImageArchive, base, engine};
 use crate::shell;
 
 fn image(layers: Vec<Layer>, compress: bool) -> Image {
@@ -168,6 +168,23 @@ fn an_image_is_made_once_from_the_same_inputs_and_again_when_its_archive_is_gone
 #[test]
 fn parts_of_a_key_do_not_run_into_each_other() {
     assert_ne!(Key::new("ab").text("c").finish(), Key::new("a").text("bc").finish());
+}
+
+#[test]
+fn a_program_of_ours_starts_on_the_base_layer_and_has_certificates() {
+    let root = TempDir::new().unwrap();
+    let (mut layer, _) = base::layer().unwrap();
+    // A Rust program with all that ours are linked with: this one.
+    layer.program("usr/bin/it", &std::env::current_exe().unwrap());
+    let mut bytes = Vec::new();
+    layer.write(&mut bytes).unwrap();
+    tar::Archive::new(bytes.as_slice()).unpack(root.path()).unwrap();
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut chroot = Command::new("chroot");
+    chroot.arg("--userspec=65532:65532").arg(root.path()).args(["/usr/bin/it", "--list"]);
+    assert!(shell::capture(&mut chroot).unwrap().contains("a_program_of_ours_starts"));
+    let certificates = fs::read_to_string(root.path().join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    assert!(certificates.matches("BEGIN CERTIFICATE").count() > 100);
 }
 
 /// Runs a script as the engine's user in its root file system, with the machine's devices, in a mount namespace of its
