@@ -57,7 +57,12 @@ fn build(programs: &[&Program], profile: Profile) -> anyhow::Result<BTreeMap<Str
     let mut command = Command::new(cargo);
     command.args(["build", "--message-format=json-render-diagnostics"]);
     for program in programs {
-        command.args(["--package", program.binary, "--bin", program.binary]);
+        command.args(["--bin", program.binary]);
+        // What is shipped has no feature that only another program wants. Without a package, Cargo takes the features of
+        // the whole workspace, and the build is shared with the tests.
+        if profile == Profile::Release {
+            command.args(["--package", program.binary]);
+        }
     }
     if profile == Profile::Release {
         command.args(["--release", "--locked"]);
