@@ -6,16 +6,17 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cluster::bundled::{launch, node};
+use crate::cluster::provider::Provider;
 use crate::cluster::{self, ClusterName, ProviderKind};
-use crate::{generate, images, network_policy, setup, tidy, ui};
+use crate::{bench, e2e, forward, generate, images, ladder, network_policy, setup, tidy, ui, up};
 
 /// The project's own commands. Start with `cargo xtask up`.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// The cluster to act on.
-    #[arg(long, global = true, default_value = "portico")]
-    cluster: ClusterName,
+    /// The cluster to act on; default: `portico`, and `portico-test` for the tests.
+    #[arg(long, global = true)]
+    cluster: Option<ClusterName>,
     /// Who runs the cluster; default: kind where Docker answers, else the bundled node.
     #[arg(long, global = true)]
     provider: Option<ProviderKind>,
@@ -25,6 +26,31 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Brings up the whole platform on this machine and prints its URL.
+    Up,
+    /// Removes all of it: processes, mounts, interfaces and data.
+    Down {
+        /// Keep every object and volume for a later `up`.
+        #[arg(long)]
+        keep_data: bool,
+    },
+    /// Runs every test there is, the end-to-end tests on a fresh cluster of their own.
+    Test {
+        /// Only what needs no cluster.
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Runs the end-to-end tests on a fresh cluster of their own.
+    E2e {
+        /// Use the cluster as it is, and leave it there.
+        #[arg(long)]
+        keep: bool,
+        /// Only tests whose name contains one of these.
+        #[arg(last = true)]
+        filters: Vec<String>,
+    },
+    /// Measures, with release builds; results go to `tests/bench/results`.
+    Bench,
     /// Installs and builds all that the other commands need.
     Setup,
     /// Says what is missing and how to mend it.
@@ -50,6 +76,14 @@ enum Action {
     /// The bundled node's first process.
     #[command(hide = true)]
     Node,
+    /// A loopback port that leads to a service.
+    #[command(hide = true)]
+    Forward {
+        #[arg(long)]
+        service: String,
+        #[arg(long)]
+        port: u16,
+    },
     /// The bundled node's enforcer of network policies.
     #[command(hide = true)]
     NetworkPolicy {
@@ -69,38 +103,92 @@ enum ClusterAction {
     /// Prints the log of a component, such as kubelet.
     Logs { component: String },
     /// Runs a command inside the node; a shell when none is given.
-    Shell { command: Vec<String> },
+    Shell {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+/// The cluster that commands act on unless another is named.
+const DEFAULT_CLUSTER: &str = "portico";
+
+impl Cli {
+    fn name(&self, default: &str) -> anyhow::Result<ClusterName> {
+        self.cluster.clone().map_or_else(|| default.parse().map_err(anyhow::Error::msg), Ok)
+    }
+
+    fn cluster(&self, default: &str) -> anyhow::Result<Box<dyn Provider>> {
+        cluster::cluster(&self.name(default)?, self.provider)
+    }
 }
 
 /// Does what was asked for.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let cluster = || cluster::cluster(&cli.cluster, cli.provider);
-    match cli.command {
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let name = || cli.name(DEFAULT_CLUSTER);
+    let cluster = || cli.cluster(DEFAULT_CLUSTER);
+    match &cli.command {
+        Action::Up => up::up(cluster()?.as_ref(), &name()?)?,
+        Action::Down { keep_data } => up::down(cluster()?.as_ref(), &name()?, *keep_data)?,
+        Action::Test { fast } => ladder::run(cli.cluster(e2e::CLUSTER)?.as_ref(), *fast)?,
+        Action::E2e { keep, filters } => e2e::run(cli.cluster(e2e::CLUSTER)?.as_ref(), *keep, filters)?,
+        Action::Bench => bench::run(cli.cluster(bench::CLUSTER)?.as_ref())?,
         Action::Setup => setup::setup()?,
         Action::Doctor => setup::doctor()?,
         Action::Cluster(action) => return on_cluster(action, cluster()?.as_ref()),
         Action::Kubeconfig => ui::result(cluster()?.kubeconfig().display()),
-        Action::Images(arguments) => images::command(arguments)?,
-        Action::Gen { check } => generate::command(check)?,
+        Action::Images(arguments) => images::command(*arguments)?,
+        Action::Gen { check } => generate::command(*check)?,
         Action::Tidy => tidy::command()?,
-        Action::NodeLaunch => launch::enter(&cli.cluster)?,
-        Action::Node => node::run(&cli.cluster)?,
-        Action::NetworkPolicy { kubeconfig } => cluster::bundled::block_on(network_policy::run(&kubeconfig))?,
+        Action::NodeLaunch => launch::enter(&name()?)?,
+        Action::Node => node::run(&name()?)?,
+        Action::Forward { service, port } => forward::run(cluster()?.as_ref(), service, *port)?,
+        Action::NetworkPolicy { kubeconfig } => cluster::bundled::block_on(network_policy::run(kubeconfig))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn on_cluster(action: ClusterAction, cluster: &dyn cluster::provider::Provider) -> anyhow::Result<ExitCode> {
+fn on_cluster(action: &ClusterAction, cluster: &dyn Provider) -> anyhow::Result<ExitCode> {
     match action {
         ClusterAction::Start => cluster.start()?,
-        ClusterAction::Stop => cluster.stop(true)?,
+        ClusterAction::Stop => {
+            forward::close(cluster)?;
+            cluster.stop(true)?;
+        }
         ClusterAction::Status => ui::result(cluster.status()?),
-        ClusterAction::Logs { component } => ui::result(cluster.logs(&component)?),
+        ClusterAction::Logs { component } => ui::result(cluster.logs(component)?),
         ClusterAction::Shell { command } => {
-            let command = if command.is_empty() { vec!["bash".to_owned()] } else { command };
-            let code = cluster.run_inside(&command)?.code().and_then(|code| u8::try_from(code).ok());
+            let shell = ["bash".to_owned()];
+            let command = if command.is_empty() { shell.as_slice() } else { command };
+            let code = cluster.run_inside(command)?.code().and_then(|code| u8::try_from(code).ok());
             return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn tests_never_touch_the_cluster_of_up() {
+        let cli = Cli::parse_from(["xtask", "test"]);
+        assert_eq!(cli.name(e2e::CLUSTER).unwrap().to_string(), "portico-test");
+        let named = Cli::parse_from(["xtask", "e2e", "--cluster", "mine", "--", "login"]);
+        assert_eq!(named.name(e2e::CLUSTER).unwrap().to_string(), "mine");
+    }
+
+    #[test]
+    fn a_command_for_the_node_keeps_its_own_flags() {
+        let cli = Cli::parse_from(["xtask", "cluster", "shell", "--cluster", "mine", "ls", "-la"]);
+        let Action::Cluster(ClusterAction::Shell { command }) = cli.command else { panic!("another command") };
+        assert_eq!(command, ["ls", "-la"]);
+    }
 }

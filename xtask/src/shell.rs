@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_and_what_it_said() {
-        let error = capture(&mut command("sh", ["-c", "echo broken pipe of clay >&2; exit 3"])).unwrap_err().to_string();
+        let error =
+            capture(&mut command("sh", ["-c", "echo broken pipe of clay >&2; exit 3"])).unwrap_err().to_string();
         assert!(error.contains("sh -c") && error.contains("broken pipe of clay") && error.contains('3'), "{error}");
     }
 

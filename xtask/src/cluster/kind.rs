@@ -20,13 +20,14 @@ pub(crate) fn docker_answers() -> bool {
 /// A cluster of kind's.
 pub(crate) struct Kind {
     name: String,
-    kubeconfig: PathBuf,
+    /// Below the cache, because the data of a kind cluster is Docker's.
+    folder: PathBuf,
 }
 
 impl Kind {
     pub(crate) fn new(name: &ClusterName) -> anyhow::Result<Self> {
-        let folder = paths::cache()?.join("kind");
-        Ok(Self { name: name.to_string(), kubeconfig: folder.join(format!("{name}.kubeconfig")) })
+        let name = name.to_string();
+        Ok(Self { folder: paths::cache()?.join("kind").join(&name), name })
     }
 
     fn node(&self) -> String {
@@ -36,11 +37,23 @@ impl Kind {
     fn create(&self) -> Vec<String> {
         let config = paths::repository().join("kind-config.yaml");
         let wait = "--wait=180s".to_owned();
-        words(&["create", "cluster", "--name", &self.name, "--config", &path(&config), "--kubeconfig", &path(&self.kubeconfig)], wait)
+        words(
+            &[
+                "create",
+                "cluster",
+                "--name",
+                &self.name,
+                "--config",
+                &path(&config),
+                "--kubeconfig",
+                &path(&self.kubeconfig()),
+            ],
+            wait,
+        )
     }
 
     fn delete(&self) -> Vec<String> {
-        words(&["delete", "cluster", "--name", &self.name, "--kubeconfig"], path(&self.kubeconfig))
+        words(&["delete", "cluster", "--name", &self.name, "--kubeconfig"], path(&self.kubeconfig()))
     }
 
     fn load(&self, archive: &Path) -> Vec<String> {
@@ -86,15 +99,21 @@ impl Provider for Kind {
             }
             return shell::run(&mut shell::command("docker", self.docker("start")));
         }
-        std::fs::create_dir_all(self.kubeconfig.parent().unwrap_or(Path::new(".")))?;
-        ui::step(format!("create the kind cluster {}", self.name), || shell::run(&mut shell::command("kind", self.create())))
+        std::fs::create_dir_all(&self.folder)?;
+        ui::step(format!("create the kind cluster {}", self.name), || {
+            shell::run(&mut shell::command("kind", self.create()))
+        })
     }
 
     fn stop(&self, keep_data: bool) -> anyhow::Result<()> {
         if keep_data {
             return shell::capture(&mut shell::command("docker", self.docker("stop"))).map(drop);
         }
-        shell::run(&mut shell::command("kind", self.delete()))
+        shell::run(&mut shell::command("kind", self.delete()))?;
+        if self.folder.exists() {
+            std::fs::remove_dir_all(&self.folder)?;
+        }
+        Ok(())
     }
 
     fn load_images(&self, images: &[&ImageArchive]) -> anyhow::Result<()> {
@@ -106,7 +125,15 @@ impl Provider for Kind {
     }
 
     fn kubeconfig(&self) -> PathBuf {
-        self.kubeconfig.clone()
+        self.folder.join("kubeconfig")
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    fn audit_log(&self) -> Option<PathBuf> {
+        None
     }
 
     fn run_inside(&self, command: &[String]) -> anyhow::Result<ExitStatus> {
@@ -130,7 +157,9 @@ impl Provider for Kind {
 
     fn logs(&self, component: &str) -> anyhow::Result<String> {
         let command = match component {
-            "kubelet" | "containerd" => vec!["journalctl".to_owned(), "--no-pager".to_owned(), format!("--unit={component}")],
+            "kubelet" | "containerd" => {
+                vec!["journalctl".to_owned(), "--no-pager".to_owned(), format!("--unit={component}")]
+            }
             _ => words(&["sh", "-c"], format!("cat /var/log/containers/{component}-*.log")),
         };
         shell::capture(&mut shell::command("docker", self.inside(&command)))
@@ -142,23 +171,26 @@ mod tests {
     use super::*;
 
     fn kind() -> Kind {
-        Kind { name: "demo".to_owned(), kubeconfig: "/cache/kind/demo.kubeconfig".into() }
+        Kind { name: "demo".to_owned(), folder: "/cache/kind/demo".into() }
     }
 
     #[test]
     fn a_cluster_is_created_from_the_repositorys_file_with_a_kubeconfig_of_its_own() {
         let config = paths::repository().join("kind-config.yaml");
         let line = kind().create().join(" ");
-        let expected = "create cluster --name demo --config {} --kubeconfig /cache/kind/demo.kubeconfig --wait=180s";
+        let expected = "create cluster --name demo --config {} --kubeconfig /cache/kind/demo/kubeconfig --wait=180s";
         assert_eq!(line, expected.replace("{}", &path(&config)));
     }
 
     #[test]
     fn command_lines() {
         let kind = kind();
-        assert_eq!(kind.delete().join(" "), "delete cluster --name demo --kubeconfig /cache/kind/demo.kubeconfig");
+        assert_eq!(kind.delete().join(" "), "delete cluster --name demo --kubeconfig /cache/kind/demo/kubeconfig");
         assert_eq!(kind.load(Path::new("/i.tar")).join(" "), "load image-archive --name demo /i.tar");
         assert_eq!(kind.docker("stop").join(" "), "stop demo-control-plane");
-        assert_eq!(kind.images().join(" "), "exec --interactive demo-control-plane ctr --namespace k8s.io images list --quiet");
+        assert_eq!(
+            kind.images().join(" "),
+            "exec --interactive demo-control-plane ctr --namespace k8s.io images list --quiet"
+        );
     }
 }

@@ -4,8 +4,8 @@ pub(crate) mod bundled;
 mod kind;
 pub(crate) mod provider;
 
-pub(crate) use self::bundled::names::ClusterName;
 use self::bundled::Bundled;
+pub(crate) use self::bundled::names::ClusterName;
 use self::kind::Kind;
 pub(crate) use self::kind::docker_answers;
 use self::provider::Provider;

@@ -23,6 +23,12 @@ pub(crate) trait Provider {
     /// The administrator's kubeconfig; there once the cluster was started.
     fn kubeconfig(&self) -> PathBuf;
 
+    /// A folder for what belongs to the cluster on the machine; it goes with the cluster's data.
+    fn folder(&self) -> PathBuf;
+
+    /// The API server's audit log as a file on the machine, where there is one.
+    fn audit_log(&self) -> Option<PathBuf>;
+
     /// Runs a command inside the node, on the caller's terminal.
     fn run_inside(&self, command: &[String]) -> anyhow::Result<ExitStatus>;
 

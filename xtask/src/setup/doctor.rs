@@ -81,7 +81,10 @@ fn programs() -> anyhow::Result<Vec<Finding>> {
     let finding = |name: &str| {
         let path = folder.join(name);
         let remedy = || "run `cargo xtask setup`".to_owned();
-        Finding { what: name.to_owned(), outcome: path.is_file().then(|| path.display().to_string()).ok_or_else(remedy) }
+        Finding {
+            what: name.to_owned(),
+            outcome: path.is_file().then(|| path.display().to_string()).ok_or_else(remedy),
+        }
     };
     Ok(go::programs().map(finding).collect())
 }

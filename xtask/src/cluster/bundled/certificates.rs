@@ -42,12 +42,8 @@ pub(super) fn ensure(layout: &Layout) -> anyhow::Result<()> {
 fn leaves(layout: &Layout) -> Vec<Leaf> {
     let node = layout.node_address().to_string();
     let host = layout.name.to_string();
-    let user = |file, name: &str, organization| Leaf {
-        file,
-        common_name: name.to_owned(),
-        organization,
-        names: Vec::new(),
-    };
+    let user =
+        |file, name: &str, organization| Leaf { file, common_name: name.to_owned(), organization, names: Vec::new() };
     let service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned);
     let mut names = vec![format!("kubernetes.default.svc.{DOMAIN}"), "localhost".to_owned(), host.clone()];
     names.extend(service);
@@ -74,8 +70,7 @@ fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "Portico bundled node");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages =
-        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 
@@ -141,7 +136,8 @@ mod tests {
 
     fn verified(layout: &Layout, certificate: &str) -> String {
         let (ca, path) = (layout.pki("ca.crt"), layout.pki(certificate));
-        let output = std::process::Command::new("openssl").arg("verify").arg("-CAfile").args([ca, path]).output().unwrap();
+        let output =
+            std::process::Command::new("openssl").arg("verify").arg("-CAfile").args([ca, path]).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -149,7 +145,9 @@ mod tests {
     fn a_second_start_uses_the_same_certificates() {
         let (_folder, layout) = in_folder();
         ensure(&layout).unwrap();
-        let read = || ["ca.crt", "ca.key", "apiserver.crt", "admin.key", "sa.key"].map(|file| fs::read(layout.pki(file)).unwrap());
+        let read = || {
+            ["ca.crt", "ca.key", "apiserver.crt", "admin.key", "sa.key"].map(|file| fs::read(layout.pki(file)).unwrap())
+        };
         let first = read();
         ensure(&layout).unwrap();
         assert_eq!(read(), first);

@@ -100,7 +100,8 @@ pub(super) fn enter(name: &str) -> anyhow::Result<Vec<PathBuf>> {
 /// A new v1 cpuset is empty, and no process may enter it so.
 fn inherit_cpuset(parent: &Path, folder: &Path) -> anyhow::Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let value = fs::read_to_string(parent.join(file)).with_context(|| format!("cannot read {}", parent.display()))?;
+        let value =
+            fs::read_to_string(parent.join(file)).with_context(|| format!("cannot read {}", parent.display()))?;
         fs::write(folder.join(file), value.trim()).with_context(|| format!("cannot set up {}", folder.display()))?;
     }
     Ok(())

@@ -16,6 +16,7 @@ use super::names::{ClusterName, Layout};
 use super::node::{CONNECTED, Event};
 use super::supervise::log_tail;
 use super::{cgroups, network};
+use crate::poll::poll;
 use crate::shell;
 
 /// A killed node's kernel side: processes, cgroups, the link.
@@ -131,22 +132,16 @@ fn is_node(arguments: &[u8], name: &ClusterName) -> bool {
 
 /// Ends the node if it runs, and removes what the kernel leaves: the link and the empty cgroups.
 pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
-    let deadline = Instant::now() + GONE_WITHIN;
     if let Some(pid) = running(layout) {
         kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGKILL).context("cannot end the node")?;
-        wait_until(deadline, "the node's first process did not end", || running(layout).is_none())?;
+        gone(|| running(layout).is_none().then_some(())).context("the node's first process did not end")?;
     }
     network::disconnect(layout)?;
     for folder in cgroup_folders(layout) {
-        let mut outcome = Ok(());
+        let mut refusal = None;
         // The kernel empties the cgroups of killed processes a moment later.
-        let removed = wait_until(deadline, "", || {
-            outcome = cgroups::remove(&folder);
-            outcome.is_ok()
-        });
-        if removed.is_err() {
-            return outcome.with_context(|| format!("cannot remove the cgroup {}", folder.display()));
-        }
+        let removed = gone(|| cgroups::remove(&folder).map_err(|error| refusal = Some(error)).ok());
+        removed.with_context(|| format!("cannot remove the cgroup {}: {refusal:?}", folder.display()))?;
     }
     for file in [layout.pid_file(), layout.cgroup_file()] {
         if file.exists() {
@@ -156,17 +151,13 @@ pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn gone(ask: impl FnMut() -> Option<()>) -> Option<()> {
+    poll(GONE_WITHIN, Duration::from_millis(10), ask)
+}
+
 fn cgroup_folders(layout: &Layout) -> Vec<PathBuf> {
     let lines = fs::read_to_string(layout.cgroup_file()).unwrap_or_default();
     lines.lines().map(PathBuf::from).collect()
-}
-
-fn wait_until(deadline: Instant, otherwise: &str, mut done: impl FnMut() -> bool) -> anyhow::Result<()> {
-    while !done() {
-        anyhow::ensure!(Instant::now() < deadline, "{otherwise}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

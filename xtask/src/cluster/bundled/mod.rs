@@ -34,7 +34,7 @@ use crate::images::{self, ImageArchive};
 use crate::{paths, setup, shell, ui};
 
 /// Longest start of the components, and longest wait for the pods after it. On an idle machine both take seconds.
-const START_WITHIN: Duration = Duration::from_secs(120);
+const START_WITHIN: Duration = Duration::from_mins(2);
 const PODS_WITHIN: Duration = Duration::from_secs(150);
 
 /// A cluster of the bundled node.
@@ -86,8 +86,7 @@ impl Bundled {
 
     fn bring_up(&self, archives: &[ImageArchive], images: &NodeImages) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_WITHIN;
-        // Times of the API server are in whole seconds.
-        let since = Timestamp::from_second(Timestamp::now().as_second())?;
+        let since = this_second()?;
         let launch = ui::step("start the control plane", || {
             let launch = launch::launch(&self.layout)?;
             launch.expect(Event::Containerd, deadline)?;
@@ -110,7 +109,11 @@ impl Bundled {
             let client = wait::client(&self.layout.kubeconfig()).await?;
             let start = Instant::now();
             wait::node(&client, since, PODS_WITHIN).await?;
-            ui::say(format_args!("    node {} is Ready after another {}", self.layout.name, ui::seconds(start.elapsed())));
+            ui::say(format_args!(
+                "    node {} is Ready after another {}",
+                self.layout.name,
+                ui::seconds(start.elapsed())
+            ));
             wait::add_ons(&client, since, PODS_WITHIN).await?;
             ui::say(format_args!("    kube-system is Ready after another {}", ui::seconds(start.elapsed())));
             Ok(())
@@ -120,7 +123,8 @@ impl Bundled {
     /// What helps to find out why a start failed.
     fn diagnosis(&self) -> String {
         let pods = launch::running(&self.layout).and_then(|_| {
-            let mut kubectl = shell::command(self.layout.program("kubectl"), ["get", "nodes,pods", "-A", "--request-timeout=5s"]);
+            let mut kubectl =
+                shell::command(self.layout.program("kubectl"), ["get", "nodes,pods", "-A", "--request-timeout=5s"]);
             shell::capture(kubectl.arg("--kubeconfig").arg(self.layout.kubeconfig())).ok()
         });
         let tails = ["node", "kubelet"].map(|component| supervise::log_tail(&self.layout, component));
@@ -129,8 +133,9 @@ impl Bundled {
 
     fn pid(&self) -> anyhow::Result<u32> {
         let name = &self.layout.name;
-        launch::running(&self.layout)
-            .with_context(|| format!("cluster {name} does not run: start it by `cargo xtask cluster start --cluster {name}`"))
+        launch::running(&self.layout).with_context(|| {
+            format!("cluster {name} does not run: start it by `cargo xtask cluster start --cluster {name}`")
+        })
     }
 
     fn ctr(&self) -> anyhow::Result<std::process::Command> {
@@ -142,7 +147,10 @@ impl Bundled {
 
 impl Provider for Bundled {
     fn start(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(nix::unistd::geteuid().is_root(), "the bundled node needs root: run as root, or start Docker for kind");
+        anyhow::ensure!(
+            nix::unistd::geteuid().is_root(),
+            "the bundled node needs root: run as root, or start Docker for kind"
+        );
         setup::ensure()?;
         let _lock = self.lock()?;
         let name = &self.layout.name;
@@ -177,7 +185,8 @@ impl Provider for Bundled {
     fn load_images(&self, images: &[&ImageArchive]) -> anyhow::Result<()> {
         let known = shell::capture(self.ctr()?.args(["list", "--quiet"]))?;
         for image in images.iter().filter(|image| !known.lines().any(|line| line == image.reference)) {
-            let archive = fs::File::open(&image.path).with_context(|| format!("cannot open {}", image.path.display()))?;
+            let archive =
+                fs::File::open(&image.path).with_context(|| format!("cannot open {}", image.path.display()))?;
             let mut command = self.ctr()?;
             // Over a pipe, because the node may not see the cache's folder.
             command.args(["import", "--snapshotter", self.snapshotter()?, "-"]).stdin(archive).stdout(Stdio::null());
@@ -191,6 +200,14 @@ impl Provider for Bundled {
 
     fn kubeconfig(&self) -> PathBuf {
         self.layout.kubeconfig()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.layout.data.clone()
+    }
+
+    fn audit_log(&self) -> Option<PathBuf> {
+        Some(self.layout.audit_log())
     }
 
     fn run_inside(&self, command: &[String]) -> anyhow::Result<ExitStatus> {
@@ -266,6 +283,12 @@ fn references(archives: &[ImageArchive]) -> anyhow::Result<NodeImages> {
         metrics_server: find("metrics-server")?,
         volume_helper: find("volume-helper")?,
     })
+}
+
+/// Now, as the API server writes it: in whole seconds.
+#[expect(clippy::disallowed_methods, reason = "compared with what the kubelet says, which has the machine's clock too")]
+fn this_second() -> anyhow::Result<Timestamp> {
+    Ok(Timestamp::from_second(Timestamp::now().as_second())?)
 }
 
 /// Runs async work to its end on this thread.

@@ -69,7 +69,8 @@ fn cgroups(hierarchies: &[Hierarchy]) -> anyhow::Result<()> {
 /// Empty memory on each folder, with the folders that the node needs put back where they were.
 fn private_folders(layout: &Layout) -> anyhow::Result<()> {
     new("tmpfs", Path::new("/run"))?;
-    let needed = [(&layout.data, PathBuf::from("/run/portico/data")), (&layout.programs, "/run/portico/programs".into())];
+    let needed =
+        [(&layout.data, PathBuf::from("/run/portico/data")), (&layout.programs, "/run/portico/programs".into())];
     for (folder, kept) in &needed {
         fs::create_dir_all(kept)?;
         bind(folder, kept)?;
@@ -101,7 +102,13 @@ fn bind(source: &Path, target: &Path) -> anyhow::Result<()> {
     mount_at(&source.to_string_lossy(), target, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)
 }
 
-fn mount_at(source: &str, target: &Path, kind: Option<&str>, flags: MsFlags, options: Option<&str>) -> anyhow::Result<()> {
+fn mount_at(
+    source: &str,
+    target: &Path,
+    kind: Option<&str>,
+    flags: MsFlags,
+    options: Option<&str>,
+) -> anyhow::Result<()> {
     mount(Some(source), target, kind, flags, options)
         .with_context(|| format!("cannot mount {source} at {}", target.display()))
 }

@@ -126,6 +126,11 @@ impl Layout {
         self.data.join("logs").join(format!("{component}.log"))
     }
 
+    /// Every write to the API server, a line of JSON each.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.data.join("logs/audit.log")
+    }
+
     /// The administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.data.join("kubeconfig")
@@ -143,7 +148,8 @@ impl Layout {
 
     /// Every folder that has to be there before the node starts.
     pub(crate) fn folders(&self) -> [PathBuf; 8] {
-        ["etcd", "pki", "containerd", "kubelet", "volumes", "logs", "logs/pods", "config"].map(|name| self.data.join(name))
+        ["etcd", "pki", "containerd", "kubelet", "volumes", "logs", "logs/pods", "config"]
+            .map(|name| self.data.join(name))
     }
 }
 

@@ -8,14 +8,15 @@ use std::io::{BufRead as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::components::{self, CONTAINERD_SOCKET, Components, ETCD_PORT, NodeImages};
-use super::names::{Layout, ClusterName};
+use super::names::{ClusterName, Layout};
 use super::supervise::{Supervisor, log_tail};
 use super::{cgroups, mounts, network};
+use crate::poll::poll;
 use crate::ui;
 
 /// Where the node finds which images it uses; a file of `config/`.
@@ -121,14 +122,10 @@ fn start(layout: &Layout, supervisor: &Supervisor, components: Components) -> an
 
 /// Asks again and again: none of these programs says by itself when it is ready.
 fn wait_for(layout: &Layout, component: &str, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !ready() {
-        if Instant::now() > deadline {
-            bail!("{component} did not answer within {}.{}", ui::seconds(PATIENCE), log_tail(layout, component));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    let answer = poll(PATIENCE, Duration::from_millis(50), || ready().then_some(()));
+    answer.with_context(|| {
+        format!("{component} did not answer within {}.{}", ui::seconds(PATIENCE), log_tail(layout, component))
+    })
 }
 
 fn tell(event: Event) -> anyhow::Result<()> {

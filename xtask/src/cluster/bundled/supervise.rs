@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitStatus, wait};
 
 use super::components::{Component, OnExit};
 use super::names::Layout;
+use crate::poll::pause;
 use crate::{shell, ui};
 
 /// Lines of a log that a report shows.
@@ -89,7 +90,7 @@ impl Supervisor {
         ui::say(format_args!("{report}\n{} is started again", component.name));
         let supervisor = self.clone();
         std::thread::spawn(move || {
-            std::thread::sleep(RESTART_AFTER);
+            pause(RESTART_AFTER);
             if let Err(error) = supervisor.start(component) {
                 ui::say(format_args!("{error:#}"));
             }
@@ -110,8 +111,9 @@ pub(super) fn log_tail(layout: &Layout, component: &str) -> String {
 pub(super) fn pod_log_tails(layout: &Layout) -> String {
     let below = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let pods = below(&layout.data.join("logs/pods"));
-    let system = pods.filter(|pod| pod.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kube-system_")));
-    let logs = system.flat_map(|pod| below(&pod).collect::<Vec<_>>()).flat_map(|container| below(&container).max());
+    let system =
+        pods.filter(|pod| pod.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kube-system_")));
+    let logs = system.flat_map(|pod| below(&pod).collect::<Vec<_>>()).filter_map(|container| below(&container).max());
     let tail = |log: PathBuf| {
         let text = fs::read(&log).unwrap_or_default();
         format!(" The last lines of {}:\n{}", log.display(), shell::last_lines(&String::from_utf8_lossy(&text), 5))

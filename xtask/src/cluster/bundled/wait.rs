@@ -40,14 +40,20 @@ pub(super) async fn node(client: &Client, since: Timestamp, patience: Duration) 
 pub(super) async fn add_ons(client: &Client, since: Timestamp, patience: Duration) -> anyhow::Result<()> {
     let api: Api<Pod> = Api::namespaced(client.clone(), "kube-system");
     let ready = |pods: &HashMap<String, Pod>| {
-        let of = |app: &'static str| pods.values().filter(move |pod| pod.labels().get("k8s-app").is_some_and(|is| is == app));
+        let of = |app: &'static str| {
+            pods.values().filter(move |pod| pod.labels().get("k8s-app").is_some_and(|is| is == app))
+        };
         ADD_ONS.iter().all(|app| of(app).any(|pod| pod_is_ready(pod, since)))
     };
     watch_until(api, patience, ready).await.context("the pods of kube-system did not become Ready")
 }
 
 /// Watches all objects until they are as wanted.
-async fn watch_until<K>(api: Api<K>, patience: Duration, wanted: impl Fn(&HashMap<String, K>) -> bool) -> anyhow::Result<()>
+async fn watch_until<K>(
+    api: Api<K>,
+    patience: Duration,
+    wanted: impl Fn(&HashMap<String, K>) -> bool,
+) -> anyhow::Result<()>
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {

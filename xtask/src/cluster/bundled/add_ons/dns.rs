@@ -1,4 +1,4 @@
-//! CoreDNS, behind the service `kube-dns` as everywhere.
+//! The cluster's DNS, behind the service `kube-dns` as everywhere.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! metrics-server: `kubectl top` and what a HorizontalPodAutoscaler measures.
+//! metrics-server: `kubectl top` and what a `HorizontalPodAutoscaler` measures.
 
 use serde_json::{Value, json};
 

@@ -40,7 +40,7 @@ pub(super) fn api_server(layout: &Layout) -> Component {
         // Node names resolve nowhere, so logs and exec go to the kubelet's address.
         flag("kubelet-preferred-address-types", "InternalIP"),
         flag("audit-policy-file", text(&layout.config("audit-policy.json"))),
-        flag("audit-log-path", text(&layout.data.join("logs/audit.log"))),
+        flag("audit-log-path", text(&layout.audit_log())),
         flag("audit-log-maxsize", 200),
         flag("audit-log-maxbackup", 2),
     ];

@@ -54,6 +54,10 @@ mod tests {
     fn volumes_are_in_the_data_folder() {
         let config: serde_json::Value = serde_json::from_str(&provisioner_config(&layout())).unwrap();
         assert_eq!(config["nodePathMap"][0]["paths"], json!(["/data/demo/volumes"]));
-        assert!(provisioner(&layout(), &images()).arguments.contains(&"--helper-image=portico.dev/node/volume-helper:dev-0".to_owned()));
+        assert!(
+            provisioner(&layout(), &images())
+                .arguments
+                .contains(&"--helper-image=portico.dev/node/volume-helper:dev-0".to_owned())
+        );
     }
 }

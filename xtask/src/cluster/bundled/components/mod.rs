@@ -133,7 +133,8 @@ mod tests {
         let mut names = BTreeSet::new();
         for component in [&all.containerd, &all.etcd, &all.api_server].into_iter().chain(&all.others) {
             assert!(names.insert(component.name), "{} is there twice", component.name);
-            let flags: Vec<_> = component.arguments.iter().filter_map(|flag| flag.split_once('=')).map(|(name, _)| name).collect();
+            let flags: Vec<_> =
+                component.arguments.iter().filter_map(|flag| flag.split_once('=')).map(|(name, _)| name).collect();
             assert_eq!(flags.len(), flags.iter().collect::<BTreeSet<_>>().len(), "{}: {flags:?}", component.name);
         }
         assert_eq!(names.len(), 9);
