@@ -64,10 +64,10 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "PORTICO_AUTH_SERVICE_IMAGE",
           default_value = concat!("portico.dev/auth-service:", env!("CARGO_PKG_VERSION")))]
     pub(crate) auth_service_image: String,
-    /// Image of PostgreSQL for builtin instances.
+    /// Image of builtin databases.
     #[arg(long, global = true, env = "PORTICO_POSTGRESQL_IMAGE", default_value = "docker.io/library/postgres:17")]
     pub(crate) postgresql_image: String,
-    /// Image of Valkey for builtin instances.
+    /// Image of builtin caches.
     #[arg(long, global = true, env = "PORTICO_VALKEY_IMAGE", default_value = "docker.io/valkey/valkey:8.1")]
     pub(crate) valkey_image: String,
     /// When the images of what the operator makes are pulled.
@@ -85,7 +85,7 @@ pub(crate) struct Options {
     /// Where /metrics is served.
     #[arg(long, global = true, env = "PORTICO_METRICS_ADDRESS", default_value = "0.0.0.0:9090")]
     pub(crate) metrics_address: SocketAddr,
-    /// Format of the log; levels come from RUST_LOG.
+    /// Format of the log; levels come from the variable `RUST_LOG`.
     #[arg(long, global = true, env = "PORTICO_LOG_FORMAT", value_enum, default_value = "json")]
     pub(crate) log_format: LogFormat,
     /// Resources of one kind that are worked on at once.

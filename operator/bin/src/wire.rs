@@ -123,6 +123,8 @@ async fn serve(options: &Options, health: &Health, metrics: &Metrics, stop: &Can
     ];
     for (address, router) in endpoints {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr().unwrap_or(address);
+        tracing::info!(%address, "listening");
         let stop = stop.child_token();
         tokio::spawn(async move {
             if let Err(error) = http::serve(listener, router, stop).await {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::rng::Rng;
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// More failing objects than this share the counter of a newcomer; the map never grows past it.
 const LIMIT: usize = 10_000;
 

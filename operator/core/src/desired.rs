@@ -93,6 +93,7 @@ impl Desired<Prepared> {
 
     /// Adds an object that its owner controls: it gets the controller owner reference and goes with the owner.
     /// Namespace and owner reference are set when it is applied; a status is left out.
+    #[expect(clippy::needless_pass_by_value, reason = "whoever builds an object has no use for it afterwards")]
     pub fn push<K>(&mut self, object: K)
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -102,6 +103,7 @@ impl Desired<Prepared> {
 
     /// Adds an object without an owner reference: it outlives its owner, and a later owner of the same name and kind
     /// takes it over by its labels.
+    #[expect(clippy::needless_pass_by_value, reason = "whoever builds an object has no use for it afterwards")]
     pub fn push_retained<K>(&mut self, object: K)
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -112,6 +114,7 @@ impl Desired<Prepared> {
     /// Adds a Secret whose data is made once. `exists` says whether the inputs step saw it: only when it did not, the
     /// data is written, by a create that cannot overwrite. Later only labels, annotations and owner are kept in shape.
     /// `retained` as in [`Self::push_retained`].
+    #[expect(clippy::needless_pass_by_value, reason = "whoever builds an object has no use for it afterwards")]
     pub fn push_generated(&mut self, secret: Secret, exists: bool, retained: bool) {
         self.add(&secret, Mode::Generated { exists, retained });
     }
@@ -162,7 +165,7 @@ impl Desired<Prepared> {
     /// All objects in apply order as YAML, for snapshots: keys sorted, values of Secrets hidden, and before each
     /// object a comment that says how it is kept.
     pub fn to_yaml(&self) -> String {
-        self.entries.iter().fold(String::new(), |mut text, entry| {
+        self.entries.iter().fold(String::new(), |text, entry| {
             let mut body = entry.body();
             hide_secret(&entry.resource, &mut body);
             let kept = match entry.mode {
@@ -172,8 +175,7 @@ impl Desired<Prepared> {
                 Mode::Generated { retained: true, .. } => "retained, data generated once",
             };
             let yaml = serde_saphyr::to_string(&body).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"));
-            text.push_str(&format!("---\n# {kept}\n{yaml}"));
-            text
+            text + "---\n# " + kept + "\n" + &yaml
         })
     }
 

@@ -188,7 +188,7 @@ impl ReconcileError for ApplyError {
     fn retry(&self) -> Retry {
         match self {
             // The object in the way carries no label of ours, so nobody sees it go.
-            Self::NameConflict { .. } => Retry::After(Duration::from_secs(60)),
+            Self::NameConflict { .. } => Retry::After(Duration::from_mins(1)),
             Self::Immutable { .. } | Self::Invalid { .. } | Self::Bug { .. } => Retry::OnChange,
             Self::Terminating { .. } => Retry::After(Duration::from_secs(5)),
             Self::Raced { .. } => Retry::After(Duration::from_millis(500)),

@@ -168,8 +168,8 @@ impl Lease {
                 (*since + self.config.duration).saturating_duration_since(Instant::now()).max(self.config.retry)
             });
             // A change wakes us early; an error of the watch must not.
-            let changed = async { while !matches!(changes.next().await, Some(Ok(_))) {} };
-            let _ = tokio::time::timeout(wait, changed).await;
+            let woken = async { while !matches!(changes.next().await, Some(Ok(_))) {} };
+            let _ = tokio::time::timeout(wait, woken).await;
         }
     }
 
@@ -238,18 +238,19 @@ impl Lease {
 
     /// Renews once. `Some` names the new holder when the lease is no longer ours.
     async fn renew(&mut self) -> Result<Option<String>, ApiError> {
-        let held = self.held.clone();
-        if let Attempt::Held = self.write(held, false).await? {
-            return Ok(None);
-        }
-        let live = self.read().await?;
-        let holder = live.as_ref().and_then(|live| live.spec.as_ref()?.holder_identity.clone()).unwrap_or_default();
-        if holder == self.config.identity {
-            // Somebody edited something else of the object; go on from what stands there now.
+        loop {
+            let held = self.held.clone();
+            if let Attempt::Held = self.write(held, false).await? {
+                return Ok(None);
+            }
+            let live = self.read().await?;
+            let holder = live.as_ref().and_then(|live| live.spec.as_ref()?.holder_identity.clone()).unwrap_or_default();
+            if holder != self.config.identity {
+                return Ok(Some(if holder.is_empty() { "nobody".to_owned() } else { holder }));
+            }
+            // Somebody edited something else of the object; once more from what stands there now.
             self.held = live;
-            return Ok(None);
         }
-        Ok(Some(if holder.is_empty() { "nobody".to_owned() } else { holder }))
     }
 
     /// Gives the lease back, so that a successor starts at once. Call it when nothing writes any more.

@@ -128,7 +128,7 @@ impl Metrics {
         Self(Arc::new(families))
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// Everything in the text format of `OpenMetrics`.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.0.registry.lock().unwrap_or_else(PoisonError::into_inner))?;

@@ -44,8 +44,8 @@ impl Default for RunConfig {
         Self {
             concurrency: 4,
             debounce: Duration::from_millis(100),
-            resync: Duration::from_secs(6 * 3600),
-            deadline: Duration::from_secs(120),
+            resync: Duration::from_hours(6),
+            deadline: Duration::from_mins(2),
         }
     }
 }
@@ -144,6 +144,7 @@ async fn run<C: Controller>(controller: C, cx: Context, config: RunConfig, healt
 }
 
 /// Failures are dealt with in [`Shared::step`], which can also wait; this policy cannot.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is kube's")]
 fn never<K, C>(_: Arc<K>, error: &Infallible, _: Arc<Shared<C>>) -> Action {
     match *error {}
 }

@@ -86,7 +86,7 @@ fn covers_list(desired: &[Value], live: &[Value], place: Place, path: &mut Strin
     let mut rest = live.iter();
     desired.iter().enumerate().all(|(index, item)| {
         let length = path.len();
-        path.push_str(&format!("[{index}]"));
+        path.push_str(&["[", &index.to_string(), "]"].concat());
         let covered = if place.keyed {
             rest.any(|live| covers(item, Some(live), place, &mut String::new()))
         } else {
@@ -111,6 +111,25 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Suffixes of quantities; those of two letters first, since `Ki` also ends in a letter.
+const SUFFIXES: [(&str, f64); 15] = [
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("Pi", 1_125_899_906_842_624.0),
+    ("Ei", 1_152_921_504_606_846_976.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+    ("E", 1e18),
+];
+
 /// The number that a Kubernetes quantity stands for.
 fn quantity(value: &Value) -> Option<f64> {
     let text: Cow<'_, str> = match value {
@@ -118,23 +137,6 @@ fn quantity(value: &Value) -> Option<f64> {
         Value::Number(number) => number.to_string().into(),
         _ => return None,
     };
-    const SUFFIXES: [(&str, f64); 15] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
     let scaled = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)));
     let (number, factor) = scaled.unwrap_or((&text, 1.0));
     Some(number.parse::<f64>().ok()? * factor)
@@ -145,6 +147,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "short calls")]
     fn difference(desired: Value, live: Value) -> Option<String> {
         first_difference("Deployment", &desired, &live)
     }

@@ -48,7 +48,7 @@ impl ReconcileError for Missing {
     }
 }
 
-/// Makes a ConfigMap for each resource of its namespace, once the Secret that it refers to is there.
+/// Makes a `ConfigMap` for each resource of its namespace, once the Secret that it refers to is there.
 struct Small {
     namespace: String,
     ended: watch::Sender<u64>,
@@ -167,7 +167,7 @@ impl Bed {
         let condition = |object: Option<&CacheInstance>| object.is_some_and(&wanted);
         match timeout(SOON, await_condition(self.instances(), "a", condition)).await {
             Ok(found) => found.unwrap().unwrap(),
-            Err(_) => panic!("never {what}: {:?}", self.instances().get("a").await),
+            Err(late) => panic!("not {what}, {late}: {:?}", self.instances().get("a").await),
         }
     }
 

@@ -79,7 +79,7 @@ fn writes(log: &[String]) -> Vec<&String> {
 async fn sends_exactly_these_requests_and_nothing_the_second_time() {
     let api = FakeApi::default();
     let applier = applier(&api);
-    let applied = applier.apply(&owner(), set(&api)).await.unwrap();
+    let done = applier.apply(&owner(), set(&api)).await.unwrap();
     assert_eq!(
         api.take_log(),
         [
@@ -96,8 +96,8 @@ async fn sends_exactly_these_requests_and_nothing_the_second_time() {
                 .to_owned(),
         ]
     );
-    assert_eq!(applied.get::<ConfigMap>("a-config").unwrap().data.unwrap()["key"], "one");
-    assert!(applied.get::<Secret>("a-config").is_none());
+    assert_eq!(done.get::<ConfigMap>("a-config").unwrap().data.unwrap()["key"], "one");
+    assert!(done.get::<Secret>("a-config").is_none());
 
     applier.apply(&owner(), set(&api)).await.unwrap();
     assert_eq!(api.take_log(), [format!("GET {CONFIG_MAP}"), format!("GET {SECRET}")]);
