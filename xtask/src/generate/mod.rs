@@ -17,7 +17,8 @@ use anyhow::{Context as _, bail};
 
 use crate::{paths, ui};
 
-/// Folders that hold nothing but generated files: what is not generated any more is removed from them.
+/// Folders that hold nothing but generated files: what is not generated any more is removed from them. A folder for
+/// which nothing was generated at all is left alone: its source failed.
 const OWNED_FOLDERS: &[&str] = &[crds::GENERATED, crds::CHART, reference::FOLDER, queries::FOLDER];
 
 /// Contents by path below the repository's root.
@@ -75,7 +76,7 @@ fn difference(root: &Path, files: &Files) -> anyhow::Result<Difference> {
         .map(|(path, _)| path.clone())
         .collect();
     let mut orphaned = Vec::new();
-    for folder in OWNED_FOLDERS {
+    for folder in OWNED_FOLDERS.iter().filter(|folder| files.keys().any(|path| path.starts_with(folder))) {
         let Ok(entries) = std::fs::read_dir(root.join(folder)) else { continue };
         for entry in entries {
             let path = Path::new(folder).join(entry?.file_name());
@@ -146,6 +147,17 @@ mod tests {
         write(root.path(), &wanted, &found).unwrap();
         let mended = difference(root.path(), &wanted).unwrap();
         assert_eq!(mended, Difference { stale: Vec::new(), orphaned: Vec::new() });
+    }
+
+    #[test]
+    fn a_folder_whose_source_failed_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(queries::FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("query-1.json"), "{}").unwrap();
+        assert_eq!(difference(root.path(), &files(&[])).unwrap().orphaned, Vec::<PathBuf>::new());
+        let other = format!("{}/query-2.json", queries::FOLDER);
+        assert_eq!(difference(root.path(), &files(&[(&other, "{}")])).unwrap().orphaned.len(), 1);
     }
 
     #[test]
