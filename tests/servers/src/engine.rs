@@ -16,7 +16,7 @@ use crate::process::cache_folder;
 const USER: u32 = 999;
 /// Between two looks at a server that starts: nothing announces that it listens.
 const LOOK: Duration = Duration::from_millis(20);
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Stays the first process of the new namespaces, as root, so that the kernel kills it with its parent: a process that
 /// changes its user loses that tie.

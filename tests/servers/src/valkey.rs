@@ -82,7 +82,8 @@ impl Valkey {
     /// When the server refuses.
     pub fn set_password(&self, password: &str) -> Result<()> {
         write_users(self.workspace.path(), password)?;
-        self.command(&["ACL", "LOAD"]).map(drop)
+        self.command(&["ACL", "LOAD"])?;
+        self.command(&["CLIENT", "KILL", "USER", USERNAME]).map(drop)
     }
 
     /// Kills the server as a crash would. Its append-only file stays.

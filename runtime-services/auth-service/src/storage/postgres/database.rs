@@ -62,7 +62,7 @@ impl Database {
             .min_connections(0)
             .max_connections(config.max_connections)
             .acquire_timeout(ACQUIRE)
-            .idle_timeout(Duration::from_secs(300))
+            .idle_timeout(Duration::from_mins(5))
             .connect_lazy_with(PgConnectOptions::new_without_pgpass());
         Self { pool, binding_path: config.binding_path.clone(), binding: Mutex::new(None), check, wake: Notify::new() }
     }

@@ -4,8 +4,9 @@
 //! migrations. After a change of a query or a migration it is written anew by compiling against such a database:
 //!
 //! ```text
-//! SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$PWD/runtime-services/auth-service/.sqlx DATABASE_URL=postgres://… \
-//!     cargo check -p auth-service
+//! SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$PWD/runtime-services/auth-service/.sqlx \
+//!     cargo run -p portico-test-servers --example with_postgres -- \
+//!     runtime-services/auth-service/migrations cargo check -p auth-service
 //! ```
 
 mod accounts;

@@ -1,0 +1,11 @@
+//! The service as a client sees it: bound to ports, on real PostgreSQL and Valkey servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod accounts;
+mod faults;
+mod harness;
+mod http;
+mod logs;
+mod refreshing;
+mod replicas;
+mod tokens;
