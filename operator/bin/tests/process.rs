@@ -20,7 +20,10 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 /// Longer than anything here takes.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
+
+/// What the idle operator may hold in memory, in an unoptimised build.
+const MEBIBYTES: u64 = 48;
 
 struct Operator {
     child: Child,
@@ -80,6 +83,14 @@ async fn install_crds(client: &Client) {
     }
 }
 
+/// The resident memory of a process.
+fn resident_mebibytes(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kibibytes / 1024
+}
+
 /// The whole answer to a plain GET.
 async fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -106,6 +117,8 @@ async fn leads_answers_and_stops_cleanly() {
     assert!(text.contains(r#"portico_resources{kind="AuthService",ready="True"} 0"#), "{text}");
 
     let pid = i32::try_from(operator.child.id().unwrap()).unwrap();
+    let resident = resident_mebibytes(pid);
+    assert!(resident <= MEBIBYTES, "{resident} MiB are resident while nothing happens");
     kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
     assert!(operator.end().await.success());
     operator.until_holder("").await;
