@@ -84,18 +84,18 @@ const VALKEY: Engine = Engine {
 const UNUSED_LIBRARIES: [&str; 5] = ["libLLVM", "libz3", "libperl", "libdb-5", "libicutest"];
 
 pub(crate) fn images(store: &Store, profile: Profile) -> anyhow::Result<(ImageArchive, ImageArchive)> {
-    Ok((image(store, &POSTGRESQL, profile)?, image(store, &VALKEY, profile)?))
+    let roots = roots()?;
+    Ok((image(store, &POSTGRESQL, &roots.postgresql, profile)?, image(store, &VALKEY, &roots.valkey, profile)?))
 }
 
 pub(crate) fn roots() -> anyhow::Result<Engines> {
     Ok(Engines { postgresql: root(&POSTGRESQL)?, valkey: root(&VALKEY)? })
 }
 
-fn image(store: &Store, engine: &Engine, profile: Profile) -> anyhow::Result<ImageArchive> {
-    let root = root(engine)?;
+fn image(store: &Store, engine: &Engine, root: &Path, profile: Profile) -> anyhow::Result<ImageArchive> {
     store.image(engine.image, engine.key().text(&format!("{profile:?}")), || {
         let mut layer = Layer::default();
-        layer.tree(&root)?;
+        layer.tree(root)?;
         let settings = Settings { user: "999:999", entrypoint: vec![], environment: vec![engine.path, "LANG=C.UTF-8"] };
         Ok(Image { name: engine.image, layers: vec![layer], settings, compress: profile == Profile::Release })
     })
