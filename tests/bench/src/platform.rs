@@ -13,8 +13,8 @@ use portico_crds::common::PorticoResource as _;
 
 use crate::report::Report;
 
-const DEADLINE: Duration = Duration::from_secs(180);
-const IDLE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(3);
+const IDLE: Duration = Duration::from_mins(1);
 /// After `Ready`, what still follows from it (the kubelet's and the controllers' last status updates) settles first.
 const SETTLE: Duration = Duration::from_secs(10);
 
