@@ -1,6 +1,6 @@
 //! What an access token says.
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// The claims of an access token (RFC 9068 section 2.2). Times are seconds since 1970, UTC.
@@ -11,7 +11,7 @@ pub struct AccessClaims {
     /// Who it speaks for: the id of the user. Together with `iss` it, and never an e-mail address, identifies them.
     pub sub: Uuid,
     /// Who it is for.
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(serialize_with = "one_as_string", deserialize_with = "one_or_many")]
     pub aud: Vec<String>,
     /// From this second on it is worth nothing.
     pub exp: i64,
@@ -29,6 +29,14 @@ pub struct AccessClaims {
     /// What the bearer may do, separated by blanks (RFC 6749 section 3.3). Absent means: what the roles allow.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
+}
+
+/// The form that every library reads: a list only where there is more than one.
+fn one_as_string<S: Serializer>(audience: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    match audience {
+        [one] => serializer.serialize_str(one),
+        many => many.serialize(serializer),
+    }
 }
 
 /// RFC 7519 section 4.1.3: a single string stands for a list of one.

@@ -137,7 +137,7 @@ impl Valkey {
 /// The users that the operator makes, and one who may do everything, for the tests' own hands.
 fn write_users(folder: &Path, password: &str) -> Result<()> {
     let users = format!(
-        "user default off resetchannels -@all\nuser {USERNAME} on >{password} ~* &* +@all -@admin\n\
+        "user default off resetchannels -@all\nuser {USERNAME} on >{password} ~* &* +@all -@admin -@dangerous +info\n\
          user admin on >{ADMIN} ~* &* +@all\n"
     );
     Ok(std::fs::write(folder.join("users.acl"), users)?)

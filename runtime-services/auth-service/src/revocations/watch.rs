@@ -57,10 +57,12 @@ impl Revocations {
     /// One look: the cache answers and remembers, or a new connection can be made and the cache filled.
     async fn look(&self) -> Result<(), Fault> {
         if let Ok(mut connection) = self.current() {
-            let marker: Option<String> = redis::cmd("GET").arg(MARKER).query_async(&mut connection).await?;
-            if marker.is_some() {
+            let asked: Result<Option<String>, _> = redis::cmd("GET").arg(MARKER).query_async(&mut connection).await;
+            if matches!(asked, Ok(Some(_))) {
                 return Ok(());
             }
+            // Nothing may be believed of this connection until the cache is filled again.
+            self.replace(None);
         }
         let mut connection = connection::connect(&self.binding_path).await?;
         loop {

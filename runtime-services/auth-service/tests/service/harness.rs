@@ -94,7 +94,7 @@ impl Place {
         connection.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
     }
 
-    fn config(&self) -> AuthServiceConfig {
+    pub(crate) fn config(&self) -> AuthServiceConfig {
         let any = "127.0.0.1:0".parse().unwrap();
         let config = AuthServiceConfig {
             server: ServerConfig { listen: any, metrics_listen: any },

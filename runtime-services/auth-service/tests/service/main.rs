@@ -6,6 +6,7 @@ mod faults;
 mod harness;
 mod http;
 mod logs;
+mod process;
 mod refreshing;
 mod replicas;
 mod tokens;

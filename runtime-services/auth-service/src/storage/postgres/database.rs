@@ -37,7 +37,7 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// How long a request may wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long connecting or an answer of the watcher's connection may take, in seconds.
-const ANSWER_SECONDS: u64 = 3;
+const ANSWER_SECONDS: u64 = 2;
 /// How long all migrations may take, waiting for another instance that runs them included, in seconds.
 const MIGRATION_SECONDS: u64 = 300;
 /// How often the watcher asks while all is well.
@@ -69,12 +69,11 @@ impl Database {
 
     /// The pool, while the database can be used.
     pub(super) fn pool(&self) -> Result<&PgPool, StoreError> {
-        match self.check.state() {
-            Some(check) if !self.check.is_ok() => {
-                Err(StoreError::Unavailable(check.reason.unwrap_or("Unreachable").to_owned()))
-            }
-            _ => Ok(&self.pool),
+        if self.check.is_ok() {
+            return Ok(&self.pool);
         }
+        let reason = self.check.state().and_then(|check| check.reason).unwrap_or("Unreachable");
+        Err(StoreError::Unavailable(reason.to_owned()))
     }
 
     /// Turns an error into what the caller is told, and has the watcher look at once when the database may be gone.
@@ -125,9 +124,13 @@ impl Database {
 
     /// One look: the held connection answers, or a new one can be made and the schema is there.
     async fn look(&self, held: &mut Option<PgConnection>, migrated: &mut bool) -> Result<(), Fault> {
-        if let Some(connection) = held {
-            return within(ANSWER_SECONDS, connection.ping()).await?.map_err(|error| Fault::from(&error));
+        if let Some(connection) = held
+            && matches!(within(ANSWER_SECONDS, connection.ping()).await, Ok(Ok(())))
+        {
+            return Ok(());
         }
+        // A connection may end for reasons of its own; only when there can be no new one is the database away.
+        *held = None;
         let options = self.read_options()?;
         let connecting = PgConnection::connect_with(&options);
         let connection = within(ANSWER_SECONDS, connecting).await?.map_err(|error| Fault::from(&error))?;
