@@ -49,7 +49,7 @@ impl Auth {
     }
 
     async fn open(namespace: &TestNamespace, target: &str, port: u16) -> anyhow::Result<Self> {
-        let forward = Forward::open(namespace, target, port).await?;
+        let forward = Forward::open(namespace.name(), target, port).await?;
         Ok(Self { http: Http::new(forward.url()), _forward: forward })
     }
 

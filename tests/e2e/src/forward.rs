@@ -8,7 +8,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use crate::TestNamespace;
 use crate::cluster::program;
 
 /// Until the child says that it listens.
@@ -29,9 +28,9 @@ impl Forward {
     ///
     /// # Errors
     /// `kubectl` is missing or ends; the error holds what it said.
-    pub async fn open(namespace: &TestNamespace, target: &str, port: u16) -> anyhow::Result<Self> {
+    pub async fn open(namespace: &str, target: &str, port: u16) -> anyhow::Result<Self> {
         let mut child = Command::new(program("kubectl")?)
-            .args(["port-forward", "--namespace", namespace.name(), "--address=127.0.0.1", target, &format!(":{port}")])
+            .args(["port-forward", "--namespace", namespace, "--address=127.0.0.1", target, &format!(":{port}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -42,7 +41,7 @@ impl Forward {
         let listening = tokio::time::timeout(START, listening(&mut lines)).await;
         let Ok(Ok(Some(local))) = listening else {
             let said = complaint(&mut child).await;
-            bail!("kubectl port-forward to {target} port {port} in {} did not listen: {said}", namespace.name());
+            bail!("kubectl port-forward to {target} port {port} in {namespace} did not listen: {said}");
         };
         let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { port: local, _child: child, drain })

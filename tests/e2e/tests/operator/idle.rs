@@ -22,7 +22,9 @@ async fn an_idle_operator_writes_nothing() -> anyhow::Result<()> {
     let _turn = super::alone().await?;
     await_clean_up(&Cluster::connect().await?).await?;
     with_namespace("idle", |ns| async move {
+        let before = Audit::from_now()?;
         drop(start_auth(&ns, json!({})).await?);
+        assert!(!before.operator_writes()?.is_empty(), "the audit log shows none of the operator's writes");
         Audit::await_quiet(QUIET, POD).await?;
         let audit = Audit::from_now()?;
         // The minute itself is what is measured: nothing could end it sooner.

@@ -26,6 +26,7 @@ async fn killed_in_the_middle_ends_in_the_same_state() -> anyhow::Result<()> {
 
         let (wanted, got) = (inventory::normalised(&undisturbed).await?, inventory::normalised(&ns).await?);
         let (wanted_names, got_names): (Vec<_>, Vec<_>) = (wanted.keys().collect(), got.keys().collect());
+        assert!(wanted.contains_key("Deployment/auth"), "{wanted_names:?}");
         assert_eq!(got_names, wanted_names, "other objects than without the interruption");
         for (name, wanted) in &wanted {
             assert_eq!(&got[name], wanted, "{name} differs from the one without the interruption");

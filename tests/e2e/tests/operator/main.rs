@@ -2,6 +2,7 @@
 //! [`alone`] first. By name the one that uninstalls it comes last.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod health;
 mod idle;
 mod killed;
 mod leader;

@@ -28,7 +28,9 @@ async fn a_secret_that_is_missing_then_wrong_then_right() -> anyhow::Result<()> 
         ns.apply(database("store", json!({}))).await?;
         ns.apply(cache("fast", json!({}))).await?;
         ns.apply(admission_to_the_database()).await?;
-        ns.wait_ready::<DatabaseInstance>("store", PLATFORM).await?;
+        let store: DatabaseInstance = ns.wait_ready("store", PLATFORM).await?;
+        let status = store.status.unwrap_or_default();
+        assert_eq!(status.binding.map(|binding| binding.name).as_deref(), Some("store-postgresql-binding"));
         let good = content(&ns, "store-postgresql-binding").await?;
         let mut wrong = good.clone();
         wrong["password"] = "incorrect".into();

@@ -23,6 +23,7 @@ async fn from_a_manifest_to_a_login() -> anyhow::Result<()> {
         rotation(&auth).await?;
         logout(&auth).await?;
         for_machines(&auth).await?;
+        for_people(&ns).await?;
         metrics(&ns).await
     })
     .await
@@ -92,10 +93,23 @@ async fn for_machines(auth: &Auth) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn for_people(ns: &TestNamespace) -> anyhow::Result<()> {
+    let cluster = ns.cluster();
+    cluster.kubectl(["wait", "--namespace", ns.name(), "--for=condition=Ready", "auths/auth", "--timeout=5s"]).await?;
+    let all = cluster.kubectl(["get", "portico", "--namespace", ns.name(), "--output=wide"]).await?;
+    let shown = ["authservice.portico.dev/auth", "databaseinstance.portico.dev/auth-db", "http://auth."];
+    for part in shown.into_iter().chain(["cacheinstance.portico.dev/auth-cache", "auth-db-postgresql."]) {
+        assert!(all.contains(part), "{part} is not shown by kubectl get portico:\n{all}");
+    }
+    let said = cluster.kubectl(["events", "--namespace", ns.name(), "--for=authservice/auth"]).await?;
+    assert!(said.contains("Ready"), "no event tells that the service is ready:\n{said}");
+    Ok(())
+}
+
 async fn metrics(ns: &TestNamespace) -> anyhow::Result<()> {
     let selector = ListParams::default().labels("app.kubernetes.io/name=auth-service");
     let pod = ns.api::<Pod>().list(&selector).await?.items.remove(0).name_any();
-    let forward = Forward::open(ns, &format!("pod/{pod}"), METRICS_PORT).await?;
+    let forward = Forward::open(ns.name(), &format!("pod/{pod}"), METRICS_PORT).await?;
     let text = Http::new(forward.url()).get("/metrics", None).await?.expect(200)?.body;
     for family in FAMILIES {
         assert!(text.contains(&format!("# TYPE {family} ")), "no {family} in\n{text}");

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod autoscaling;
+mod conflict;
 mod deletion;
 mod dependencies;
 mod edit;
+mod external;
 mod invalid;
 mod isolation;
 mod login;

@@ -80,14 +80,13 @@ impl Stage {
 
     /// Compares what reaches the server.
     async fn ingress(&self, open: Open) -> anyhow::Result<()> {
-        for (probe, ports) in [
-            (&self.red, open.near),
-            (&self.blue, open.blue),
-            (&self.far_red, open.far_red),
-            (&self.far_blue, open.far_blue),
-        ] {
-            probe.expect(FORCE, &connections(&self.server, ports)).await?;
-        }
+        let expect = async |probe: &Probe, ports| probe.expect(FORCE, &connections(&self.server, ports)).await;
+        tokio::try_join!(
+            expect(&self.red, open.near),
+            expect(&self.blue, open.blue),
+            expect(&self.far_red, open.far_red),
+            expect(&self.far_blue, open.far_blue),
+        )?;
         Ok(())
     }
 
