@@ -83,10 +83,11 @@ mod tests {
 
     #[test]
     fn a_retained_claim_keeps_its_class() {
+        let slow = live("1Gi", "slow");
         let class = |asked, there| Claim::plan(Some(&storage("1Gi", asked)), there).unwrap().class;
         assert_eq!(class(Some("fast"), None).as_deref(), Some("fast"));
-        assert_eq!(class(Some("fast"), Some(&live("1Gi", "slow"))).as_deref(), Some("slow"));
-        assert_eq!(class(None, Some(&live("1Gi", "slow"))), None);
+        assert_eq!(class(Some("fast"), Some(&slow)).as_deref(), Some("slow"));
+        assert_eq!(class(None, Some(&slow)), None);
     }
 
     #[test]

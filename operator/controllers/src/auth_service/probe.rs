@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 
+use super::validate::HTTP_PORT;
+
 /// The longest that one pod may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// The most bytes of an answer that are read.
@@ -45,9 +47,19 @@ pub struct HttpProbe {
     port: u16,
 }
 
+impl Default for HttpProbe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl HttpProbe {
-    /// Asks at this port.
-    pub fn new(port: u16) -> Self {
+    /// Asks at the port of the API.
+    pub fn new() -> Self {
+        Self::at_port(HTTP_PORT)
+    }
+
+    fn at_port(port: u16) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(DEADLINE));
         Self { client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector), port }
@@ -138,7 +150,7 @@ mod tests {
             // Held open: a probe that waits for the end of a stalled answer must end by its deadline.
             let _ = stream.read(&mut request).await;
         });
-        HttpProbe::new(port)
+        HttpProbe::at_port(port)
     }
 
     fn response(code: &str, body: &str) -> String {

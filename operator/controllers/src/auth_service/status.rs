@@ -105,6 +105,12 @@ fn progress(deployment: &Deployment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth_service::dependency::Observed;
+    use crate::auth_service::probe::FailingCheck;
+    use crate::auth_service::signing_keys::SigningKeys;
+    use crate::testing::binding;
+    use portico_crds::common::InstanceStatus;
+    use portico_operator_core::rng::SeededRng;
     use serde_json::json;
 
     fn deployment(replicas: i32, status: serde_json::Value) -> Deployment {
@@ -124,5 +130,74 @@ mod tests {
         for not_yet in [status(1, 2, 2, 2), status(2, 3, 2, 2), status(2, 2, 1, 2), status(2, 2, 2, 1), json!(null)] {
             assert!(!is_available(&deployment(2, not_yet.clone())), "{not_yet}");
         }
+    }
+
+    fn valid(inputs: &Inputs) -> ValidAuthService {
+        let object: AuthService = crate::testing::fixture(include_str!("fixtures/minimal.yaml"));
+        crate::auth_service::validate::validate(&crate::testing::platform(), &object, inputs).unwrap()
+    }
+
+    fn inputs() -> Inputs {
+        Inputs {
+            signing_keys: None,
+            fresh_keys: Some(SigningKeys::generate(&SeededRng::new(1)).unwrap()),
+            database: Observed::default(),
+            cache: Observed::default(),
+            deployment: None,
+            trouble: None,
+            failing: Vec::new(),
+        }
+    }
+
+    fn instance(ready: &str) -> Observed {
+        let ready = json!({"type": "Ready", "status": ready, "reason": "PodFailing", "message": "no image",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let status =
+            InstanceStatus { conditions: vec![serde_json::from_value(ready).unwrap()], ..InstanceStatus::default() };
+        Observed { instance: Some(Some(status)), secret: Some(binding("h", "1", "p")) }
+    }
+
+    #[test]
+    fn the_first_dependency_that_is_missing_gives_the_reason_and_all_are_named() {
+        let verdict = dependencies(&valid(&inputs()), &inputs());
+        assert_eq!(verdict.reason, "DatabaseNotReady");
+        assert!(
+            verdict.message.contains("members-db") && verdict.message.contains("members-cache"),
+            "{}",
+            verdict.message
+        );
+    }
+
+    #[test]
+    fn an_instance_that_is_not_ready_hands_its_reason_on() {
+        let inputs = Inputs { database: instance("True"), cache: instance("False"), ..inputs() };
+        let verdict = dependencies(&valid(&inputs), &inputs);
+        assert_eq!(verdict.reason, "CacheNotReady");
+        assert!(
+            verdict.message.contains("members-cache") && verdict.message.contains("no image"),
+            "{}",
+            verdict.message
+        );
+    }
+
+    #[test]
+    fn what_pods_say_is_handed_on_when_the_instances_are_fine() {
+        let check = FailingCheck { name: "database".into(), reason: "PasswordRefused".into(), detail: "user u".into() };
+        let inputs = Inputs { database: instance("True"), cache: instance("True"), failing: vec![check], ..inputs() };
+        let verdict = dependencies(&valid(&inputs), &inputs);
+        assert_eq!((verdict.reason.as_str(), verdict.message.as_str()), ("PasswordRefused", "database: user u"));
+    }
+
+    #[test]
+    fn the_workload_says_what_it_waits_for() {
+        let waiting = workload(&valid(&inputs()), &inputs(), None);
+        assert_eq!(waiting.reason, "WaitingForDependencies");
+        let crashing = Inputs { trouble: Some("pod p: no image".into()), ..inputs() };
+        let verdict = workload(&valid(&crashing), &crashing, Some(&deployment(1, json!({}))));
+        assert_eq!((verdict.reason.as_str(), verdict.message.as_str()), ("PodFailing", "pod p: no image"));
+        let refused = json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "quota"}]});
+        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(1, refused))).message, "quota");
+        let none = json!({"observedGeneration": 2});
+        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(0, none))).reason, "ScaledToZero");
     }
 }

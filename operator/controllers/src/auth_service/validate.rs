@@ -21,6 +21,10 @@ use super::inputs::Inputs;
 use super::signing_keys::{InvalidKeys, SigningKeys};
 use crate::Platform;
 
+/// The port of the API and of the health endpoints.
+pub(crate) const HTTP_PORT: u16 = 8080;
+/// The port of the metrics.
+pub(crate) const METRICS_PORT: u16 = 9090;
 /// Where the pods find things.
 pub(crate) const CONFIG_FOLDER: &str = "/etc/portico/config";
 pub(crate) const BINDINGS_FOLDER: &str = "/etc/portico/bindings";

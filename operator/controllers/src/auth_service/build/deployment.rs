@@ -17,13 +17,8 @@ use portico_operator_backends::pods::{self, DefaultResources, Rhythm};
 use super::{PROGRAM, config, identity, metadata, pod_selector};
 use crate::auth_service::dependency::{Link, Role};
 use crate::auth_service::validate::{
-    BINDINGS_FOLDER, CONFIG_FOLDER, KEYS_FOLDER, LINKS_ANNOTATION, Replicas, ValidAuthService,
+    BINDINGS_FOLDER, CONFIG_FOLDER, HTTP_PORT, KEYS_FOLDER, LINKS_ANNOTATION, METRICS_PORT, Replicas, ValidAuthService,
 };
-
-/// The port of the API and of the health endpoints.
-pub(super) const HTTP_PORT: u16 = 8080;
-/// The port of the metrics.
-pub(super) const METRICS_PORT: u16 = 9090;
 
 /// The user and group of our images.
 const UID: i64 = 65532;

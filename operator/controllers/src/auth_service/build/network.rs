@@ -4,10 +4,9 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, N
 use portico_crds::common::labels::{INSTANCE_LABEL, NAME_LABEL};
 use portico_operator_backends::network;
 
-use super::deployment::{HTTP_PORT, METRICS_PORT};
 use super::identity;
 use crate::auth_service::dependency::{Link, Role};
-use crate::auth_service::validate::ValidAuthService;
+use crate::auth_service::validate::{HTTP_PORT, METRICS_PORT, ValidAuthService};
 
 /// The object. The operator's namespace is let in because the operator asks unready pods what they lack.
 pub(super) fn build(service: &ValidAuthService) -> NetworkPolicy {
