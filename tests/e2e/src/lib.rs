@@ -29,6 +29,7 @@ pub mod inventory;
 pub mod namespace;
 pub mod operator;
 pub mod probe;
+pub mod shell;
 pub mod wait;
 
 pub use namespace::{TestNamespace, with_namespace};

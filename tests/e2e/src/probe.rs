@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::operator::is_ready;
+use crate::shell::Shell;
 use crate::{POD, TestNamespace, wait};
 
 /// The ports that every probe listens on, with their names.
@@ -21,6 +24,7 @@ pub struct Probe {
     namespace: TestNamespace,
     name: String,
     address: String,
+    shell: Arc<Mutex<Option<Shell>>>,
 }
 
 /// A connection that is possible, or must not be.
@@ -84,7 +88,7 @@ impl Probe {
     pub async fn of(namespace: &TestNamespace, name: &str) -> anyhow::Result<Self> {
         let pod: Pod = namespace.wait(name, POD, "ready", is_ready).await?;
         let address = pod.status.and_then(|status| status.pod_ip).context("a ready pod without an address")?;
-        Ok(Self { namespace: namespace.clone(), name: name.to_owned(), address })
+        Ok(Self { namespace: namespace.clone(), name: name.to_owned(), address, shell: Arc::default() })
     }
 
     /// Its name.
@@ -120,19 +124,24 @@ impl Probe {
     /// # Errors
     /// The probe itself fails.
     pub async fn reach(&self, targets: &[(String, u16)]) -> anyhow::Result<Vec<bool>> {
-        let mut script = CONNECT.to_owned();
+        let mut shell = self.shell.lock().await;
+        if shell.is_none() {
+            let mut new = Shell::open(self.namespace.name(), &self.name)?;
+            new.run(CONNECT).await?;
+            *shell = Some(new);
+        }
+        let mut script = String::new();
         for (address, port) in targets {
             let _ = writeln!(script, "connect {address} {port} &");
         }
         script.push_str("wait");
-        let arguments = ["exec", "--namespace", self.namespace.name(), &self.name, "--", "/bin/sh", "-c", &script];
-        let said = self.namespace.cluster().kubectl(arguments).await?;
-        let found: BTreeMap<&str, bool> = said.lines().filter_map(read).collect();
+        let said = shell.as_mut().context("the shell has just been opened")?.run(&script).await?;
+        let found: BTreeMap<&str, bool> = said.iter().filter_map(|line| read(line)).collect();
         let verdict = |(address, port): &(String, u16)| {
             let key = format!("{address} {port}");
             match found.get(key.as_str()) {
                 Some(open) => Ok(*open),
-                None => bail!("the probe says nothing about {key}: {said}"),
+                None => bail!("the probe says nothing about {key}: {said:?}"),
             }
         };
         targets.iter().map(verdict).collect()
