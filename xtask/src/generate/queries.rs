@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 
 use super::Files;
-use crate::{paths, shell};
+use crate::{cargo, paths, shell};
 
 /// Where sqlx looks for it.
 pub(super) const FOLDER: &str = "runtime-services/auth-service/.sqlx";
@@ -16,30 +16,41 @@ const ROOT: &str = "runtime-services/auth-service/src/lib.rs";
 /// What the database has to look like.
 const MIGRATIONS: &str = "runtime-services/auth-service/migrations";
 
+/// How often to try: another Cargo at work in the same folder may compile the service first, without the database.
+const ATTEMPTS: usize = 3;
+
 pub(super) fn data() -> anyhow::Result<Files> {
     let output = tempfile::tempdir().context("no temporary folder")?;
-    // Cargo would not compile again what it takes for up to date. It is the build that everything else uses, so
-    // nothing is compiled twice.
-    shell::run(shell::command("touch", ["--no-create", ROOT]).current_dir(paths::repository()))?;
-    shell::capture(&mut compile(output.path()))?;
+    for _ in 0..ATTEMPTS {
+        // Cargo would not compile again what it takes for up to date. It is the build that everything else uses, so
+        // nothing is compiled twice.
+        shell::run(shell::command("touch", ["--no-create", ROOT]).current_dir(paths::repository()))?;
+        shell::capture(&mut compile(output.path()))?;
+        let files = read(output.path())?;
+        if !files.is_empty() {
+            return Ok(files);
+        }
+    }
+    bail!("sqlx wrote nothing: does {ROOT} still use its macros?")
+}
+
+fn read(folder: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
-    for entry in std::fs::read_dir(output.path())? {
+    for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         files.insert(Path::new(FOLDER).join(entry.file_name()), std::fs::read_to_string(entry.path())?);
     }
-    ensure!(!files.is_empty(), "sqlx wrote nothing: does {ROOT} still use its macros?");
     Ok(files)
 }
 
 /// Compiles the service beside a database, so that its macros write to `output`.
 fn compile(output: &Path) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = shell::command(&cargo, ["run", "--quiet", "--example", "with_postgres", "--", MIGRATIONS]);
+    let mut command = cargo::command(&["run", "--quiet", "--example", "with_postgres", "--", MIGRATIONS]);
+    let program = command.get_program().to_owned();
     command
-        .arg(cargo)
+        .arg(program)
         .args(["build", "--quiet", "--bin", "auth-service"])
         .env("SQLX_OFFLINE", "false")
-        .env("SQLX_OFFLINE_DIR", output)
-        .current_dir(paths::repository());
+        .env("SQLX_OFFLINE_DIR", output);
     command
 }

@@ -1,12 +1,11 @@
 //! Which crate of ours may use which (design: crates know as little as they can). Read from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::{paths, shell};
+use crate::{cargo, shell};
 
 /// Every crate, and those of ours that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -24,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth-service", &["portico-service-kit", "portico-token", "portico-service-config"]),
     ("portico-test-servers", &[]),
     ("portico-e2e", &["portico-crds"]),
-    ("portico-bench", &["portico-crds"]),
+    // Measures the service alone, between real servers.
+    ("portico-bench", &["portico-crds", "portico-service-config", "portico-test-servers", "portico-token"]),
     // Generates from the definitions and from the controllers' access rights.
     ("xtask", &["portico-crds", "portico-operator-controllers", "portico-test-servers"]),
 ];
@@ -51,9 +51,7 @@ struct Dependency {
 }
 
 pub(super) fn complaints() -> anyhow::Result<Vec<String>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(paths::repository());
+    let mut command = cargo::command(&["metadata", "--no-deps", "--format-version", "1", "--offline"]);
     let metadata = serde_json::from_str(&shell::capture(&mut command)?).context("`cargo metadata` is not readable")?;
     Ok(judge(&metadata))
 }
