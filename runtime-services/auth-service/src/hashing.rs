@@ -19,6 +19,9 @@ use crate::domain::password::MAX_BYTES;
 /// How many hashes may wait for each thread: about four seconds of work at the default cost.
 const QUEUE_PER_THREAD: usize = 16;
 
+/// How far hashes step back behind everything else, as `nice` counts.
+const NICENESS: i32 = 10;
+
 /// Hashes and verifies passwords.
 #[derive(Debug, Clone)]
 pub struct Hasher {
@@ -51,7 +54,10 @@ impl Hasher {
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..threads {
             let jobs = jobs.clone();
-            thread::Builder::new().name("hash".to_owned()).spawn(move || work(&jobs))?;
+            thread::Builder::new().name("hash".to_owned()).spawn(move || {
+                step_back();
+                work(&jobs);
+            })?;
         }
         // A salt and a digest of zero bits: right in form, and the hash of no password that anybody knows.
         let dummy = format!("$2b${cost:02}${}", ".".repeat(53)).into();
@@ -97,6 +103,14 @@ impl Hasher {
         };
         self.queue.try_send(Box::new(job)).map_err(|_| Overloaded)?;
         result.await.map_err(|_| Overloaded)
+    }
+}
+
+/// Lets the threads that answer requests go first (on Linux the priority is the thread's own): a login takes long in
+/// any case, everything else should not.
+fn step_back() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "password hashes run at the priority of everything else");
     }
 }
 

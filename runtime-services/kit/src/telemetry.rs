@@ -46,7 +46,10 @@ fn directives(level: LogLevel, own: &[&str]) -> String {
         LogLevel::Debug | LogLevel::Trace => LogLevel::Info,
         quieter => quieter,
     };
-    own.iter().fold(others.as_str().to_owned(), |all, name| format!("{all},{name}={}", level.as_str()))
+    // The database's notices ("already exists, skipping") come as information.
+    let sqlx = if others == LogLevel::Error { LogLevel::Error } else { LogLevel::Warn };
+    let first = format!("{},sqlx={}", others.as_str(), sqlx.as_str());
+    own.iter().fold(first, |all, name| format!("{all},{name}={}", level.as_str()))
 }
 
 /// A panic becomes a log line like any other. Its message is left out: it may quote data.
@@ -63,8 +66,8 @@ mod tests {
 
     #[test]
     fn other_crates_stay_at_info_or_above() {
-        assert_eq!(directives(LogLevel::Info, &["a"]), "info,a=info");
-        assert_eq!(directives(LogLevel::Trace, &["a", "b"]), "info,a=trace,b=trace");
-        assert_eq!(directives(LogLevel::Error, &["a"]), "error,a=error");
+        assert_eq!(directives(LogLevel::Info, &["a"]), "info,sqlx=warn,a=info");
+        assert_eq!(directives(LogLevel::Trace, &["a", "b"]), "info,sqlx=warn,a=trace,b=trace");
+        assert_eq!(directives(LogLevel::Error, &["a"]), "error,sqlx=error,a=error");
     }
 }

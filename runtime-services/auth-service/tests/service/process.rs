@@ -36,7 +36,7 @@ async fn logged(lines: &mut Lines<BufReader<ChildStdout>>, message: &str) -> Val
     timeout(DEADLINE, find).await.unwrap_or_else(|late| panic!("{late}, {message:?} not logged"))
 }
 
-async fn serve(place: &Place) -> (Child, Lines<BufReader<ChildStdout>>) {
+fn serve(place: &Place) -> (Child, Lines<BufReader<ChildStdout>>) {
     let path = place.path().join("config.yaml");
     fs::write(&path, serde_saphyr::to_string(&place.config()).unwrap()).unwrap();
     let mut child = program().arg("serve").arg("--config").arg(path).stdout(Stdio::piped()).spawn().unwrap();
@@ -47,7 +47,7 @@ async fn serve(place: &Place) -> (Child, Lines<BufReader<ChildStdout>>) {
 #[tokio::test]
 async fn it_serves_until_it_is_asked_to_stop() {
     let place = Place::shared().await;
-    let (mut child, mut lines) = serve(&place).await;
+    let (mut child, mut lines) = serve(&place);
     let listening = logged(&mut lines, "listening").await;
     for _ in ["database", "cache"] {
         logged(&mut lines, "check ok").await;
