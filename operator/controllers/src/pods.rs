@@ -34,12 +34,9 @@ pub(crate) fn trouble(pods: &[Pod]) -> Option<String> {
     pods.iter().filter(|pod| !is_ready(pod)).find_map(|pod| {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let status = pod.status.as_ref()?;
-        let containers = status.container_statuses.iter().flatten();
-        containers
-            .filter_map(container_trouble)
-            .next()
-            .or_else(|| unschedulable(pod))
-            .map(|text| format!("pod {name}: {text}"))
+        let mut containers = status.container_statuses.iter().flatten();
+        let trouble = containers.find_map(container_trouble).or_else(|| unschedulable(pod))?;
+        Some(format!("pod {name}: {trouble}"))
     })
 }
 

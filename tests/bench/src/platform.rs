@@ -10,9 +10,11 @@ use kube::runtime::wait::{Condition, await_condition};
 use kube::{Client, ResourceExt as _};
 use portico_crds::auth_service::AuthService;
 use portico_crds::common::PorticoResource as _;
+use serde_json::Value;
 
 use crate::report::Report;
 
+const OPERATOR_NAMESPACE: &str = "portico-system";
 const DEADLINE: Duration = Duration::from_mins(3);
 const IDLE: Duration = Duration::from_mins(1);
 /// After `Ready`, what still follows from it (the kubelet's and the controllers' last status updates) settles first.
@@ -99,7 +101,7 @@ fn operator_writes(audit: &str) -> usize {
     let writes = ["create", "update", "patch", "delete", "deletecollection"];
     audit
         .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|event| event["stage"] == "ResponseComplete")
         .filter(|event| event["user"]["username"].as_str().is_some_and(|user| user.ends_with(":portico-operator")))
         .filter(|event| event["verb"].as_str().is_some_and(|verb| writes.contains(&verb)))
@@ -107,21 +109,29 @@ fn operator_writes(audit: &str) -> usize {
         .count()
 }
 
-/// `process_resident_memory_bytes` of the operator's metrics, read through the API server.
+/// Resident memory of the operator's container in MiB, as the kubelet sees it.
 async fn operator_memory(client: &Client) -> anyhow::Result<f64> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), "portico-system");
+    let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let selector = ListParams::default().labels("app.kubernetes.io/name=portico-operator");
-    let pod = pods.list(&selector).await?.items.into_iter().next().context("no operator pod in portico-system")?;
-    let path = format!("/api/v1/namespaces/portico-system/pods/{}:9090/proxy/metrics", pod.name_any());
-    let text = client.request_text(http::Request::get(path).body(Vec::new())?).await?;
-    let line = text.lines().find(|line| line.starts_with("process_resident_memory_bytes"));
-    let value = line.and_then(|line| line.split_whitespace().last()).context("no process_resident_memory_bytes")?;
-    Ok(value.parse::<f64>()? / (1024.0 * 1024.0))
+    let pod = pods.list(&selector).await?.items.into_iter().next().context("the operator has no pod")?;
+    let node =
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).context("the operator's pod has no node")?;
+    let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
+    let summary: Value = client.request(http::Request::get(path).body(Vec::new())?).await?;
+    let bytes = resident_bytes(&summary, &pod.name_any()).context("the kubelet has no figures of the operator")?;
+    Ok(bytes / (1024.0 * 1024.0))
+}
+
+/// The resident memory of a pod's first container in a kubelet's summary.
+fn resident_bytes(summary: &Value, pod: &str) -> Option<f64> {
+    let pods = summary["pods"].as_array()?;
+    let of_pod = pods.iter().find(|stats| stats["podRef"]["name"] == pod)?;
+    of_pod["containers"][0]["memory"]["rssBytes"].as_f64()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::operator_writes;
+    use super::{operator_writes, resident_bytes};
 
     #[test]
     fn counts_finished_writes_of_the_operator_only() {
@@ -142,5 +152,13 @@ mod tests {
             "a line cut in the mid".to_owned(),
         ];
         assert_eq!(operator_writes(&log.join("\n")), 1);
+    }
+
+    #[test]
+    fn finds_a_pod_in_a_summary() {
+        let pod = |name: &str, bytes: u64| serde_json::json!({ "podRef": { "name": name }, "containers": [{ "memory": { "rssBytes": bytes } }] });
+        let summary = serde_json::json!({ "pods": [pod("other", 1), pod("operator", 2)] });
+        assert_eq!(resident_bytes(&summary, "operator"), Some(2.0));
+        assert_eq!(resident_bytes(&summary, "absent"), None);
     }
 }

@@ -205,7 +205,7 @@ fn one_line(text: &str) -> String {
 fn split_default(description: &str) -> (String, String) {
     let text = one_line(description);
     let Some((before, after)) = text.split_once("Default: ") else { return (text, String::new()) };
-    let (default, rest) = after.split_once(". ").unwrap_or((after.trim_end_matches('.'), ""));
+    let (default, rest) = after.split_once(". ").unwrap_or_else(|| (after.trim_end_matches('.'), ""));
     (format!("{before}{rest}").trim().to_owned(), default.to_owned())
 }
 
