@@ -7,12 +7,11 @@ use portico_e2e::http::Http;
 use portico_e2e::operator::Operator;
 
 /// What dashboards and alerts are made of.
-const FAMILIES: [&str; 5] = [
+const FAMILIES: [&str; 4] = [
     "controller_runtime_reconcile",
     "controller_runtime_reconcile_time_seconds",
     "rest_client_requests",
     "portico_watch_events",
-    "process_resident_memory_bytes",
 ];
 
 #[tokio::test]

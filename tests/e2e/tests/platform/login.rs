@@ -118,9 +118,5 @@ async fn metrics(ns: &TestNamespace) -> anyhow::Result<()> {
 }
 
 /// What dashboards and alerts are made of.
-const FAMILIES: [&str; 4] = [
-    "portico_http_requests",
-    "portico_http_request_duration_seconds",
-    "portico_auth_operations",
-    "process_resident_memory_bytes",
-];
+const FAMILIES: [&str; 3] =
+    ["portico_http_requests", "portico_http_request_duration_seconds", "portico_auth_operations"];
