@@ -18,6 +18,7 @@ mod wait;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -48,15 +49,6 @@ impl Bundled {
         Ok(Self { layout: load(name)? })
     }
 
-    /// One at a time starts or stops a cluster.
-    fn lock(&self) -> anyhow::Result<fs::File> {
-        let folder = paths::clusters();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let file = fs::File::create(folder.join(format!(".{}.lock", self.layout.name)))?;
-        file.lock()?;
-        Ok(file)
-    }
-
     fn is_healthy(&self) -> bool {
         let health = async {
             let client = wait::client(&self.layout.kubeconfig()).await?;
@@ -82,6 +74,20 @@ impl Bundled {
     fn snapshotter(&self) -> anyhow::Result<&'static str> {
         let kind = nix::sys::statfs::statfs(&self.layout.data)?.filesystem_type();
         Ok(if kind == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC { "native" } else { "overlayfs" })
+    }
+
+    fn start_anew(&self, archives: &[ImageArchive]) -> anyhow::Result<()> {
+        let (name, start) = (&self.layout.name, Instant::now());
+        launch::end(&self.layout)?;
+        let images = references(archives)?;
+        self.prepare(&images)?;
+        if let Err(error) = self.bring_up(archives, &images) {
+            let diagnosis = self.diagnosis();
+            launch::end(&self.layout)?;
+            return Err(error.context(format!("cluster {name} did not start\n{diagnosis}")));
+        }
+        ui::say(format_args!("cluster {name} is ready after {}", ui::seconds(start.elapsed())));
+        Ok(())
     }
 
     fn bring_up(&self, archives: &[ImageArchive], images: &NodeImages) -> anyhow::Result<()> {
@@ -152,34 +158,31 @@ impl Provider for Bundled {
             "the bundled node needs root: run as root, or start Docker for kind"
         );
         setup::ensure()?;
-        let _lock = self.lock()?;
-        let name = &self.layout.name;
-        if self.is_running() && self.is_healthy() {
-            ui::say(format_args!("cluster {name} runs already and is healthy"));
+        let archives = images::node_images()?;
+        let _lock = lock()?;
+        // Once more, because another cluster may have taken the slot meanwhile.
+        let cluster = Self::new(&self.layout.name)?;
+        if cluster.is_running() && cluster.is_healthy() {
+            ui::say(format_args!("cluster {} runs already and is healthy", cluster.layout.name));
             return Ok(());
         }
-        let start = Instant::now();
-        launch::end(&self.layout)?;
-        let archives = images::node_images()?;
-        let images = references(&archives)?;
-        self.prepare(&images)?;
-        if let Err(error) = self.bring_up(&archives, &images) {
-            let diagnosis = self.diagnosis();
-            launch::end(&self.layout)?;
-            return Err(error.context(format!("cluster {name} did not start\n{diagnosis}")));
-        }
-        ui::say(format_args!("cluster {name} is ready after {}", ui::seconds(start.elapsed())));
-        Ok(())
+        cluster.start_anew(&archives)
     }
 
     fn stop(&self, keep_data: bool) -> anyhow::Result<()> {
-        let _lock = self.lock()?;
-        launch::end(&self.layout)?;
-        if !keep_data && self.layout.data.exists() {
-            fs::remove_dir_all(&self.layout.data)
-                .with_context(|| format!("cannot remove {}", self.layout.data.display()))?;
+        if !self.layout.data.exists() {
+            return Ok(());
         }
-        Ok(())
+        let _lock = lock()?;
+        launch::end(&self.layout)?;
+        if keep_data {
+            return Ok(());
+        }
+        let data = &self.layout.data;
+        fs::remove_dir_all(data).with_context(|| format!("cannot remove {}", data.display()))?;
+        // Our folders above go with the last cluster; they stay while anything is in them.
+        let ours = |folder: &&std::path::Path| folder.ends_with("clusters") || folder.ends_with("portico");
+        data.ancestors().skip(1).take(2).filter(ours).try_for_each(fs::remove_dir).or(Ok(()))
     }
 
     fn load_images(&self, images: &[&ImageArchive]) -> anyhow::Result<()> {
@@ -268,6 +271,23 @@ fn recorded_slot(path: &std::path::Path) -> Option<u16> {
 fn taken_slots(clusters: &std::path::Path) -> BTreeSet<u16> {
     let entries = fs::read_dir(clusters).into_iter().flatten().flatten();
     entries.filter_map(|entry| recorded_slot(&entry.path().join("slot"))).collect()
+}
+
+/// One at a time starts or ends a cluster. Held until it is dropped.
+fn lock() -> anyhow::Result<fs::File> {
+    let folder = paths::clusters();
+    loop {
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let file = fs::File::open(&folder)?;
+        if file.try_lock().is_err() {
+            ui::say("another cluster is being started or ended: waiting for it");
+            file.lock()?;
+        }
+        // The last cluster to end removes the folder, and who waited then holds nothing.
+        if fs::metadata(&folder).is_ok_and(|now| file.metadata().is_ok_and(|held| held.ino() == now.ino())) {
+            return Ok(file);
+        }
+    }
 }
 
 /// Finds the four images by name.
