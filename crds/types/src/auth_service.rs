@@ -68,6 +68,7 @@ pub struct AuthServiceSpec {
     pub replicas: Option<i32>,
     /// Lets the number of pods follow the load. Contradicts `replicas`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub autoscaling: Option<Autoscaling>,
     /// Image of the service. Default: the one that the operator was installed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,18 +76,23 @@ pub struct AuthServiceSpec {
     pub image: Option<String>,
     /// Computing resources of each pod. Default: requests of 50m CPU and 64Mi memory, a limit of 512Mi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub resources: Option<ResourceRequirements>,
     /// The PostgreSQL database that holds the users. Default: managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub database: Option<DependencySource>,
     /// The Valkey cache that holds revoked tokens. Default: managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub cache: Option<DependencySource>,
     /// The tokens that are issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub tokens: Option<Tokens>,
     /// How passwords are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub passwords: Option<Passwords>,
     /// The least important messages that are logged. Default: info.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,13 +81,16 @@ pub struct CacheInstanceSpec {
     pub image: Option<String>,
     /// Where the data lies. Default: 1Gi of the cluster's default storage class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub storage: Option<Storage>,
     /// Computing resources of the pod. Default: requests of 50m CPU and 64Mi memory, a limit of 256Mi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub resources: Option<ResourceRequirements>,
     /// How the engine is reached when somebody else runs it (`backend: External`). The Secret needs the keys
     /// `host`, `port`, `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub external: Option<ExternalBackend>,
     /// What happens to the data when the resource is deleted. Default: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

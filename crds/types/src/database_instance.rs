@@ -84,13 +84,16 @@ pub struct DatabaseInstanceSpec {
     pub image: Option<String>,
     /// Where the data lies. Default: 1Gi of the cluster's default storage class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub storage: Option<Storage>,
     /// Computing resources of the pod. Default: requests of 100m CPU and 128Mi memory, a limit of 512Mi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub resources: Option<ResourceRequirements>,
     /// How the engine is reached when somebody else runs it (`backend: External`). The Secret needs the keys
     /// `host`, `port`, `username`, `password` and `database`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub external: Option<ExternalBackend>,
     /// What happens to the data when the resource is deleted. Default: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -135,8 +135,12 @@ async fn a_deleted_child_comes_back_with_the_same_content() {
         {
             continue;
         }
-        let resource = kinds().into_iter().find(|one| one.kind == kind).unwrap();
-        world.remove(&resource, &object.name_any()).await;
+        if kind.ends_with("Instance") {
+            world.delete_with_children(&kind, &object.name_any()).await;
+        } else {
+            let resource = kinds().into_iter().find(|one| one.kind == kind).unwrap();
+            world.remove(&resource, &object.name_any()).await;
+        }
         world.settle().await;
         let after = world.objects().await;
         let found = after.get(name).unwrap_or_else(|| panic!("{name} did not come back"));

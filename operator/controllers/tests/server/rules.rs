@@ -137,7 +137,40 @@ async fn what_is_right_is_accepted_and_stored_as_it_was_written() {
         let stored = &world.objects().await[&format!("AuthService/{name}")];
         assert_eq!(stored.data["spec"], spec, "defaults in the schema would make Git and the cluster differ");
     }
-    // A null is no value: the rule that allows one source only must not count it.
-    let nulls = json!({"database": {"managed": null, "secretRef": {"name": "a"}}});
-    world.apply(resource("AuthService", "nulls", nulls)).await;
+}
+
+/// Server-side apply turns a map whose last field is taken out into a null, unless the map belongs to one writer as a
+/// whole or has a default.
+#[tokio::test]
+async fn fields_can_be_taken_out_again_one_by_one() {
+    let world = World::new("emptied").await;
+    let managed = |storage: Value| json!({"database": {"managed": storage}});
+    for (number, (full, less)) in [
+        (json!({"replicas": 2}), json!({})),
+        (managed(json!({"storage": {"storageClassName": "a"}})), managed(json!({}))),
+        (managed(json!({"storage": {"storageClassName": "a"}})), managed(json!({"storage": {}}))),
+        (json!({"tokens": {"audience": "a"}}), json!({"tokens": {}})),
+        (json!({"passwords": {"bcryptCost": 10}}), json!({"passwords": {}})),
+        (json!({"resources": {"limits": {"cpu": "1"}}}), json!({"resources": {"limits": {}}})),
+        (managed(json!({})), json!({"database": {"secretRef": {"name": "a"}}})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("case{number}");
+        world.apply(resource("AuthService", &name, full)).await;
+        world.apply(resource("AuthService", &name, less.clone())).await;
+        let stored = &world.objects().await[&format!("AuthService/{name}")];
+        assert_eq!(stored.data["spec"], less);
+    }
+}
+
+/// A null is not silently taken for a value.
+#[tokio::test]
+async fn a_null_is_refused_by_name() {
+    let world = World::new("nulls").await;
+    let spec = json!({"database": {"managed": null, "secretRef": {"name": "a"}}});
+    let answer = apply(&world.client, &world.namespace, resource("AuthService", "nulls", spec)).await;
+    let text = answer.expect_err("a null was accepted").to_string();
+    assert!(text.contains("spec.database.managed"), "{text}");
 }

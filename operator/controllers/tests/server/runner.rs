@@ -19,12 +19,13 @@ use portico_operator_core::metrics::Metrics;
 use portico_operator_core::rng::SystemRng;
 use portico_operator_core::run::RunConfig;
 use portico_operator_core::{Context, conditions};
+use portico_test_servers::kubernetes::ApiServer;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::reconcile::binding;
-use crate::world::{Said, World, platform, resource, server};
+use crate::world::{Said, World, own_server, platform, resource};
 
 /// Longer than anything here takes.
 const SOON: Duration = Duration::from_secs(60);
@@ -42,8 +43,8 @@ impl Drop for Operator {
 }
 
 /// Starts the operator with exactly the rights of the chart's `ClusterRole`.
-async fn start() -> Operator {
-    let client = restricted_client().await;
+async fn start(server: &ApiServer) -> Operator {
+    let client = restricted_client(server).await;
     let cx = Context::new(client, "test", Arc::new(SystemClock), Arc::new(SystemRng), Metrics::default());
     let stop = CancellationToken::new();
     let mut controllers = JoinSet::new();
@@ -54,12 +55,9 @@ async fn start() -> Operator {
     Operator { stop, _controllers: controllers }
 }
 
-async fn restricted_client() -> Client {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let (name, user) =
-        (format!("operator-{number}"), format!("system:serviceaccount:portico-system:operator-{number}"));
-    let admin = server().await.client().await.unwrap();
+async fn restricted_client(server: &ApiServer) -> Client {
+    let (name, user) = ("operator".to_owned(), "system:serviceaccount:portico-system:operator".to_owned());
+    let admin = server.client().await.unwrap();
     let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
     let role = ClusterRole { metadata: metadata.clone(), rules: Some(rbac_rules()), aggregation_rule: None };
     let binding = ClusterRoleBinding {
@@ -69,7 +67,7 @@ async fn restricted_client() -> Client {
     };
     Api::all(admin.clone()).create(&PostParams::default(), &role).await.unwrap();
     Api::all(admin).create(&PostParams::default(), &binding).await.unwrap();
-    server().await.client_as(&user, &[]).await.unwrap()
+    server.client_as(&user, &[]).await.unwrap()
 }
 
 /// Waits for an object to be as asked, by a watch.
@@ -106,8 +104,9 @@ fn condition<K: PorticoResource>(
 
 #[tokio::test]
 async fn the_rights_of_the_chart_are_enough_for_all_that_is_done() {
-    let _operator = start().await;
-    let world = World::new("rights").await;
+    let server = own_server().await;
+    let _operator = start(&server).await;
+    let world = World::on(&server, "rights").await;
     let spec = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 3}});
     world.apply(resource("AuthService", "members", spec)).await;
     eventually::<Deployment>(&world, "members", "made", exists()).await;
@@ -124,8 +123,9 @@ async fn the_rights_of_the_chart_are_enough_for_all_that_is_done() {
 
 #[tokio::test]
 async fn a_deleted_child_comes_back_by_itself() {
-    let _operator = start().await;
-    let world = World::new("watched").await;
+    let server = own_server().await;
+    let _operator = start(&server).await;
+    let world = World::on(&server, "watched").await;
     world.apply(resource("AuthService", "members", json!({}))).await;
     eventually::<ConfigMap>(&world, "members-config", "made", exists()).await;
     let before = world.api::<ConfigMap>().get("members-config").await.unwrap().uid();
@@ -142,8 +142,9 @@ async fn a_deleted_child_comes_back_by_itself() {
 
 #[tokio::test]
 async fn a_secret_that_appears_is_noticed() {
-    let _operator = start().await;
-    let world = World::new("appears").await;
+    let server = own_server().await;
+    let _operator = start(&server).await;
+    let world = World::on(&server, "appears").await;
     let external =
         json!({"engine": "PostgreSQL", "backend": "External", "external": {"secretRef": {"name": "theirs"}}});
     world.apply(resource("DatabaseInstance", "outside", external)).await;
@@ -159,8 +160,9 @@ async fn a_secret_that_appears_is_noticed() {
 
 #[tokio::test]
 async fn an_object_of_somebody_else_is_never_taken_over() {
-    let _operator = start().await;
-    let world = World::new("conflict").await;
+    let server = own_server().await;
+    let _operator = start(&server).await;
+    let world = World::on(&server, "conflict").await;
     let mut theirs = ServiceAccount::default();
     theirs.metadata.name = Some("members".into());
     let theirs = world.api().create(&PostParams::default(), &theirs).await.unwrap();

@@ -11,7 +11,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, TypeMeta};
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::{Client, Resource as _, ResourceExt as _};
 use portico_crds::common::{ConditionType, PorticoResource};
@@ -35,18 +35,25 @@ const OTHERS: &str = "test";
 pub(crate) async fn server() -> &'static ApiServer {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     let server = ApiServer::shared().await;
-    INSTALLED
-        .get_or_init(|| async {
-            let client = server.client().await.unwrap();
-            for definition in portico_crds::all() {
-                let api = Api::all(client.clone());
-                let name = definition.name_any();
-                api.patch(&name, &PatchParams::apply(OTHERS), &Patch::Apply(&definition)).await.unwrap();
-                await_condition(api, &name, is_crd_established()).await.unwrap();
-            }
-        })
-        .await;
+    INSTALLED.get_or_init(|| install(server)).await;
     server
+}
+
+/// An API server of its own with our definitions, for tests of an operator that acts on all namespaces.
+pub(crate) async fn own_server() -> ApiServer {
+    let server = ApiServer::start().await.unwrap();
+    install(&server).await;
+    server
+}
+
+async fn install(server: &ApiServer) {
+    let client = server.client().await.unwrap();
+    for definition in portico_crds::all() {
+        let api = Api::all(client.clone());
+        let name = definition.name_any();
+        api.patch(&name, &PatchParams::apply(OTHERS), &Patch::Apply(&definition)).await.unwrap();
+        await_condition(api, &name, is_crd_established()).await.unwrap();
+    }
 }
 
 /// What the operator of the tests was installed with.
@@ -88,7 +95,11 @@ pub(crate) struct World {
 impl World {
     /// A new namespace, with Pod Security `restricted` enforced.
     pub(crate) async fn new(prefix: &str) -> Self {
-        let server = server().await;
+        Self::on(server().await, prefix).await
+    }
+
+    /// A new namespace of this server.
+    pub(crate) async fn on(server: &ApiServer, prefix: &str) -> Self {
         let namespace = server.namespace(prefix).await.unwrap();
         Self::within(namespace, server.client().await.unwrap())
     }
@@ -160,7 +171,9 @@ impl World {
         let mut all = BTreeMap::new();
         for kind in kinds() {
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
-            for object in api.list(&ListParams::default()).await.unwrap() {
+            for mut object in api.list(&ListParams::default()).await.unwrap() {
+                // Items of a list do not say their kind.
+                object.types = Some(TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
                 all.insert(format!("{}/{}", kind.kind, object.name_any()), object);
             }
         }
