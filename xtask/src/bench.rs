@@ -2,7 +2,7 @@
 
 use crate::cluster::provider::Provider;
 use crate::images::{self, Profile};
-use crate::{cargo, e2e, setup, shell, ui};
+use crate::{cargo, e2e, paths, setup, shell, ui};
 
 /// The cluster that is measured.
 pub(crate) const CLUSTER: &str = "portico-bench";
@@ -11,13 +11,18 @@ pub(crate) const CLUSTER: &str = "portico-bench";
 pub(crate) fn run(cluster: &dyn Provider) -> anyhow::Result<()> {
     setup::setup()?;
     ui::step("build what is measured", || {
-        cargo::run(&["build", "--release", "--package", "auth-service", "--package", "portico-bench"])
+        // The same programs in the same way as for the images, so that nothing is compiled twice.
+        cargo::run(&["build", "--release", "--bin=auth-service", "--bin=portico-operator", "--bin=portico-bench"])
     })?;
-    let program = target_folder()?.join("release/auth-service");
+    let programs = target_folder()?.join("release");
     let bench = |arguments: &[&str]| {
-        cargo::command(&[&["run", "--quiet", "--release", "--package", "portico-bench", "--"], arguments].concat())
+        let mut command = shell::command(programs.join("portico-bench"), arguments);
+        command.current_dir(paths::repository());
+        command
     };
-    ui::step("measure the auth service", || shell::run(bench(&["service", "--program"]).arg(program)))?;
+    ui::step("measure the auth service", || {
+        shell::run(bench(&["service", "--program"]).arg(programs.join("auth-service")))
+    })?;
     let images = ui::step("build the images", || images::platform_images(Profile::Release))?;
     e2e::on_cluster(cluster, false, &images, || {
         ui::step("measure the operator", || shell::run(&mut e2e::with_cluster(bench(&["platform"]), cluster)))

@@ -18,6 +18,8 @@ const PROGRAMS: [(&str, &str); 2] = [("platform", "4"), ("operator", "1")];
 /// stays.
 pub(crate) fn run(cluster: &dyn Provider, keep: bool, filters: &[String]) -> anyhow::Result<()> {
     let images = ui::step("build the images", || images::platform_images(Profile::Dev))?;
+    // Before there is a cluster that waits for them.
+    ui::step("build the end-to-end tests", || shell::run(&mut build_command()))?;
     on_cluster(cluster, keep, &images, || {
         ui::step("the API server accepts every manifest", || platform::check_manifests(cluster))?;
         PROGRAMS.iter().try_for_each(|(program, threads)| {
@@ -50,6 +52,12 @@ pub(crate) fn on_cluster(
     let stopped = ui::step("remove the cluster", || cluster.stop(false));
     // What the tests said comes first.
     outcome.and(stopped)
+}
+
+fn build_command() -> Command {
+    let mut command = cargo::command(&["test", "--no-run"]);
+    command.args(PROGRAMS.iter().flat_map(|(program, _)| ["--test", program]));
+    command
 }
 
 fn test_command(program: &str, threads: &str, filters: &[String]) -> Command {

@@ -141,9 +141,8 @@ fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
         digest.update(part.len().to_le_bytes());
         digest.update(part);
     }
-    let digest: [u8; 32] = digest.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    let first = digest.finalize().iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    format!("{first:016x}")
 }
 
 /// Held until the file is dropped.
