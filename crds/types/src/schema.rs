@@ -29,6 +29,8 @@ fn allow_empty_spec(schema: &mut JSONSchemaProps) {
         if let Some(required) = &mut schema.required {
             required.retain(|field| field != "spec");
         }
+        // The API server drops an empty list, and what it stores would differ from what was sent for ever.
+        schema.required = schema.required.take().filter(|required| !required.is_empty());
     }
 }
 
