@@ -59,7 +59,14 @@ const MODULES: [Module; 4] = [
     },
     Module {
         folder: "helm",
-        stamps: &["helm.sh/helm/v3/internal/version.version=v3.22.0"],
+        stamps: &[
+            "helm.sh/helm/v3/internal/version.version=v3.22.0",
+            // What `helm template` and `helm lint` take the cluster for.
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=35",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=35",
+        ],
         programs: &[("helm", "helm.sh/helm/v3/cmd/helm")],
     },
 ];
@@ -82,7 +89,7 @@ pub(super) fn build() -> anyhow::Result<()> {
     }
     fs::create_dir_all(&all)?;
     let _lock = lock(&cache.join("kubernetes/lock"))?;
-    ui::say("building Kubernetes from source, once; all of it takes about ten minutes on two cores");
+    ui::say("building Kubernetes programs from source, once: all of them take about ten minutes on two cores");
     point_at(&cache.join("kubernetes/current"), &all)?;
     for (module, key) in MODULES.iter().zip(&keys) {
         let folder = cache.join("go").join(format!("{}-{key}", module.folder));
