@@ -76,12 +76,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p-0"}, "status": status})).unwrap()
     }
 
     fn waiting(reason: &str) -> Pod {
-        pod(json!({"containerStatuses": [{
+        pod(&json!({"containerStatuses": [{
             "name": "c", "image": "i:1", "imageID": "", "ready": false, "restartCount": 3,
             "state": {"waiting": {"reason": reason, "message": "back-off 40s"}},
             "lastState": {"terminated": {"exitCode": 1}},
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_pod_without_a_node_says_why() {
-        let pod = pod(json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}));
+        let pod = pod(&json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}));
         assert_eq!(trouble(&[pod]).unwrap(), "pod p-0: no node can take it: 0/1 nodes");
     }
 

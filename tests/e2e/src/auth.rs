@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::TestNamespace;
 use crate::forward::Forward;
 use crate::http::{Answer, Http};
+use crate::{REACTION, TestNamespace, wait};
 
 /// The port of the API and of its health in the pods.
 pub const API_PORT: u16 = 8080;
@@ -51,6 +51,19 @@ impl Auth {
     async fn open(namespace: &TestNamespace, target: &str, port: u16) -> anyhow::Result<Self> {
         let forward = Forward::open(namespace.name(), target, port).await?;
         Ok(Self { http: Http::new(forward.url()), _forward: forward })
+    }
+
+    /// Waits until the service itself says that it is ready. The resource's `Ready` follows the kubelet's probes and so
+    /// lags behind by some seconds when a dependency went away and came back.
+    ///
+    /// # Errors
+    /// It does not; the error is what it said last.
+    pub async fn await_ready(&self) -> anyhow::Result<()> {
+        wait::ask_until(REACTION, "ready", || async {
+            let health = self.http.get("/readyz", None).await?;
+            Ok(if health.status == 200 { Ok(()) } else { Err(health.body) })
+        })
+        .await
     }
 
     /// The plain client, for what is not of the API.

@@ -34,7 +34,8 @@ pub struct Answer {
 impl Http {
     /// A client of the server at `base`, a URL without a slash at the end.
     pub fn new(base: String) -> Self {
-        Self { base, client: Client::builder(TokioExecutor::new()).build_http() }
+        // A connection of its own for each request: one that was kept may have been closed while a test waited.
+        Self { base, client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http() }
     }
 
     /// GET, with a bearer token when one is given.

@@ -32,7 +32,7 @@ pub mod probe;
 pub mod shell;
 pub mod wait;
 
-pub use namespace::{TestNamespace, with_namespace};
+pub use namespace::{Outcome, TestNamespace, with_namespace};
 
 use std::fmt::Debug;
 use std::time::Duration;

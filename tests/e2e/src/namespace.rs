@@ -1,6 +1,7 @@
 //! A namespace of its own for each test, made before it and deleted after it, with what a test does in it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,11 +35,29 @@ pub struct TestNamespace {
     all: Arc<Mutex<Vec<String>>>,
 }
 
+/// How a test ended.
+pub type Outcome = Result<(), Report>;
+
+/// Why a test failed, as it is printed: without the backtrace of an error, which would hide the diagnosis.
+pub struct Report(String);
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<anyhow::Error> for Report {
+    fn from(error: anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
+}
+
 /// Runs `body` in a namespace of its own, in which the Pod Security level `restricted` is enforced.
 ///
 /// # Errors
 /// What `body` returned or panicked with, and a diagnosis of the namespace.
-pub async fn with_namespace<F, T>(test: &str, body: F) -> anyhow::Result<()>
+pub async fn with_namespace<F, T>(test: &str, body: F) -> Outcome
 where
     F: FnOnce(TestNamespace) -> T,
     T: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -52,7 +71,7 @@ where
         Ok(Err(_)) => Err(anyhow!("the test did not end within {} s", TEST.as_secs())),
         Err(error) => Err(panic_message(error)),
     };
-    namespace.finish(result).await
+    Ok(namespace.finish(result).await?)
 }
 
 fn panic_message(error: JoinError) -> anyhow::Error {
@@ -216,7 +235,7 @@ impl TestNamespace {
     }
 
     async fn explain(&self, error: anyhow::Error, names: &[String]) -> anyhow::Error {
-        let mut report = format!("{error:?}\n");
+        let mut report = format!("{error:#}\n");
         for name in names {
             // A wait that failed has said it already.
             if !report.contains(&diagnosis::heading(name)) {

@@ -163,7 +163,7 @@ mod tests {
         let read = SigningKeys::read("s", &keys.data).unwrap();
         assert_eq!((read.digest(), read.exist(), keys.exist()), (keys.digest(), true, false));
         assert!(!format!("{keys:?}").contains("PRIVATE"));
-        let pair = keys.data.iter().find(|(key, _)| key.ends_with(".pem")).unwrap().1;
+        let pair = keys.data.iter().find(|(key, _)| *key != ACTIVE).unwrap().1;
         let document = pem::parse(&pair.0).unwrap();
         Ed25519KeyPair::from_pkcs8(document.contents()).unwrap_or_else(|_| {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(document.contents()).expect("PKCS#8 that the library reads")

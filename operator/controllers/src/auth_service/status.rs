@@ -113,7 +113,7 @@ mod tests {
     use portico_operator_core::rng::SeededRng;
     use serde_json::json;
 
-    fn deployment(replicas: i32, status: serde_json::Value) -> Deployment {
+    fn deployment(replicas: i32, status: &serde_json::Value) -> Deployment {
         let object = json!({"metadata": {"generation": 2}, "spec": {"replicas": replicas, "selector": {},
             "template": {}}, "status": status});
         serde_json::from_value(object).unwrap()
@@ -125,10 +125,10 @@ mod tests {
             json!({"observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated,
                 "availableReplicas": available})
         };
-        assert!(is_available(&deployment(2, status(2, 2, 2, 2))));
-        assert!(is_available(&deployment(0, status(2, 0, 0, 0))));
+        assert!(is_available(&deployment(2, &status(2, 2, 2, 2))));
+        assert!(is_available(&deployment(0, &status(2, 0, 0, 0))));
         for not_yet in [status(1, 2, 2, 2), status(2, 3, 2, 2), status(2, 2, 1, 2), status(2, 2, 2, 1), json!(null)] {
-            assert!(!is_available(&deployment(2, not_yet.clone())), "{not_yet}");
+            assert!(!is_available(&deployment(2, &not_yet)), "{not_yet}");
         }
     }
 
@@ -193,11 +193,11 @@ mod tests {
         let waiting = workload(&valid(&inputs()), &inputs(), None);
         assert_eq!(waiting.reason, "WaitingForDependencies");
         let crashing = Inputs { trouble: Some("pod p: no image".into()), ..inputs() };
-        let verdict = workload(&valid(&crashing), &crashing, Some(&deployment(1, json!({}))));
+        let verdict = workload(&valid(&crashing), &crashing, Some(&deployment(1, &json!({}))));
         assert_eq!((verdict.reason.as_str(), verdict.message.as_str()), ("PodFailing", "pod p: no image"));
         let refused = json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "quota"}]});
-        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(1, refused))).message, "quota");
+        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(1, &refused))).message, "quota");
         let none = json!({"observedGeneration": 2});
-        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(0, none))).reason, "ScaledToZero");
+        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(0, &none))).reason, "ScaledToZero");
     }
 }

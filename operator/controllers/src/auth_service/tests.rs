@@ -31,27 +31,27 @@ fn nothing() -> Inputs {
     }
 }
 
-fn ready(name: &str, secret: &str, backend: &str) -> Option<Option<InstanceStatus>> {
+fn ready(name: &str, secret: &str, backend: &str) -> InstanceStatus {
     let condition = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
-    Some(Some(InstanceStatus {
+    InstanceStatus {
         conditions: vec![serde_json::from_value(condition).unwrap()],
         backend: Some(backend.to_owned()),
         endpoint: Some(name.to_owned()),
         binding: Some(BindingRef { name: secret.to_owned() }),
         ..InstanceStatus::default()
-    }))
+    }
 }
 
 /// Both dependencies are bound.
 fn bound() -> Inputs {
     let mut inputs = nothing();
     inputs.database = Observed {
-        instance: ready("d", "d-binding", "Builtin"),
+        instance: Some(Some(ready("d", "d-binding", "Builtin"))),
         secret: Some(binding("d-postgresql.shop.svc", "5432", "one")),
     };
     inputs.cache = Observed {
-        instance: ready("c", "c-binding", "Builtin"),
+        instance: Some(Some(ready("c", "c-binding", "Builtin"))),
         secret: Some(binding("c-valkey.shop.svc", "6379", "two")),
     };
     inputs
@@ -61,7 +61,7 @@ fn bound() -> Inputs {
 fn bound_outside() -> Inputs {
     let mut inputs = bound();
     inputs.database = Observed { instance: None, secret: Some(binding("10.1.2.3", "6432", "one")) };
-    inputs.cache.instance = ready("c", "elsewhere", "External");
+    inputs.cache.instance = Some(Some(ready("c", "elsewhere", "External")));
     inputs.cache.secret = Some(binding("cache.example.org", "6380", "two"));
     inputs
 }

@@ -16,9 +16,8 @@ const FULL: &str = include_str!("fixtures/full.yaml");
 const EXTERNAL: &str = include_str!("fixtures/external.yaml");
 
 fn nothing() -> Inputs {
-    let mut inputs = Inputs::default();
-    inputs.fresh = [("password", "one".to_owned()), ("superuser-password", "two".to_owned())].into();
-    inputs
+    let fresh = [("password", "one".to_owned()), ("superuser-password", "two".to_owned())].into();
+    Inputs { fresh, ..Inputs::default() }
 }
 
 /// The second reconcile: the passwords are there.

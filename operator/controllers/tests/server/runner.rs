@@ -28,7 +28,7 @@ use crate::reconcile::binding;
 use crate::world::{Said, World, own_server, platform, resource};
 
 /// Longer than anything here takes.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// The operator as it runs. Ends when it is dropped.
 struct Operator {

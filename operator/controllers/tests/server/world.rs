@@ -138,9 +138,9 @@ impl World {
 
     /// Reconciles every resource once. The first failure ends it.
     pub(crate) async fn pass(&self) -> Result<(), Failure> {
-        self.reconcile_all(&self.auth).await?;
-        self.reconcile_all(&self.databases).await?;
-        self.reconcile_all(&self.caches).await
+        Box::pin(self.reconcile_all(&self.auth)).await?;
+        Box::pin(self.reconcile_all(&self.databases)).await?;
+        Box::pin(self.reconcile_all(&self.caches)).await
     }
 
     async fn reconcile_all<C: Controller>(&self, controller: &C) -> Result<(), Failure> {
@@ -244,7 +244,9 @@ pub(crate) async fn apply(client: &Client, namespace: &str, object: Value) -> Re
 
 /// A resource of ours.
 pub(crate) fn resource(kind: &str, name: &str, spec: Value) -> Value {
-    json!({"apiVersion": "portico.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+    let mut object = json!({"apiVersion": "portico.dev/v1alpha1", "kind": kind, "metadata": {"name": name}});
+    object["spec"] = spec;
+    object
 }
 
 /// A Secret.

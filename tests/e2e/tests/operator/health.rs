@@ -1,6 +1,7 @@
 //! What the operator says about itself.
 
 use kube::ResourceExt as _;
+use portico_e2e::Outcome;
 use portico_e2e::cluster::{Cluster, SYSTEM_NAMESPACE};
 use portico_e2e::forward::Forward;
 use portico_e2e::http::Http;
@@ -15,8 +16,12 @@ const FAMILIES: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn the_operator_tells_how_it_is() -> anyhow::Result<()> {
+async fn the_operator_tells_how_it_is() -> Outcome {
     let _turn = super::alone().await?;
+    Ok(health_and_metrics().await?)
+}
+
+async fn health_and_metrics() -> anyhow::Result<()> {
     let operator = Operator::of(&Cluster::connect().await?);
     let pod = operator.pods().get(&operator.leader().await?).await?.name_any();
     let health = Forward::open(SYSTEM_NAMESPACE, &format!("pod/{pod}"), 8080).await?;

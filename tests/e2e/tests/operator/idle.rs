@@ -9,7 +9,7 @@ use portico_e2e::audit::Audit;
 use portico_e2e::cluster::Cluster;
 use portico_e2e::fixtures::start_auth;
 use portico_e2e::namespace::TEST_LABEL;
-use portico_e2e::{POD, wait, with_namespace};
+use portico_e2e::{Outcome, POD, wait, with_namespace};
 use serde_json::json;
 
 /// The minute of the promise.
@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn an_idle_operator_writes_nothing() -> anyhow::Result<()> {
+async fn an_idle_operator_writes_nothing() -> Outcome {
     let _turn = super::alone().await?;
     await_clean_up(&Cluster::connect().await?).await?;
     with_namespace("idle", |ns| async move {

@@ -6,11 +6,11 @@ use portico_crds::AuthService;
 use portico_e2e::auth::Auth;
 use portico_e2e::fixtures::{auth_service, start_auth};
 use portico_e2e::operator::Operator;
-use portico_e2e::{PLATFORM, POD, inventory, with_namespace};
+use portico_e2e::{Outcome, PLATFORM, POD, inventory, with_namespace};
 use serde_json::json;
 
 #[tokio::test]
-async fn killed_in_the_middle_ends_in_the_same_state() -> anyhow::Result<()> {
+async fn killed_in_the_middle_ends_in_the_same_state() -> Outcome {
     let _turn = super::alone().await?;
     with_namespace("killed", |ns| async move {
         let operator = Operator::of(ns.cluster());

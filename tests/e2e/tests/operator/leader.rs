@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use portico_e2e::fixtures::{absent_dependencies, auth_service};
 use portico_e2e::operator::{Operator, holder, restarts};
-use portico_e2e::{POD, REACTION, TestNamespace, WINDOW, wait, with_namespace};
+use portico_e2e::{Outcome, POD, REACTION, TestNamespace, WINDOW, wait, with_namespace};
 use serde_json::json;
 
 /// The duration of the lease, and what it takes to notice its end and to write the next.
@@ -16,7 +16,7 @@ const TAKE_OVER: Duration = Duration::from_secs(15 + 15);
 const THIEF: &str = "e2e-thief";
 
 #[tokio::test]
-async fn another_pod_takes_over() -> anyhow::Result<()> {
+async fn another_pod_takes_over() -> Outcome {
     let _turn = super::alone().await?;
     with_namespace("leader", |ns| async move {
         let operator = Operator::of(ns.cluster());
@@ -35,7 +35,7 @@ async fn another_pod_takes_over() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn who_has_lost_the_lease_does_not_write() -> anyhow::Result<()> {
+async fn who_has_lost_the_lease_does_not_write() -> Outcome {
     let _turn = super::alone().await?;
     with_namespace("stolen_lease", |ns| async move {
         let operator = Operator::of(ns.cluster());

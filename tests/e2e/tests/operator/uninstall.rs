@@ -12,13 +12,13 @@ use portico_e2e::auth::Auth;
 use portico_e2e::cluster::{Cluster, OPERATOR, SYSTEM_NAMESPACE};
 use portico_e2e::fixtures::start_auth;
 use portico_e2e::operator::Operator;
-use portico_e2e::{POD, REACTION, TestNamespace, WINDOW, wait, with_namespace};
+use portico_e2e::{Outcome, POD, REACTION, TestNamespace, WINDOW, wait, with_namespace};
 use serde_json::json;
 
 const RELEASE: &str = "portico";
 
 #[tokio::test]
-async fn data_survives_uninstalling_and_installing_again() -> anyhow::Result<()> {
+async fn data_survives_uninstalling_and_installing_again() -> Outcome {
     let _turn = super::alone().await?;
     with_namespace("uninstall", |ns| async move {
         let auth = start_auth(&ns, json!({})).await?;

@@ -7,14 +7,14 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
 use portico_crds::AuthService;
 use portico_e2e::fixtures::{absent_dependencies, auth_service};
-use portico_e2e::{REACTION, TestNamespace, WINDOW, wait, with_namespace};
+use portico_e2e::{Outcome, REACTION, TestNamespace, WINDOW, wait, with_namespace};
 use serde_json::json;
 
 /// Until the autoscaler's next round, which comes every 15 seconds where nobody changed that.
 const AUTOSCALER: Duration = Duration::from_mins(1);
 
 #[tokio::test]
-async fn an_autoscaler_decides_alone() -> anyhow::Result<()> {
+async fn an_autoscaler_decides_alone() -> Outcome {
     with_namespace("autoscaling", |ns| async move {
         let mut spec = absent_dependencies(&ns).await?;
         spec["autoscaling"] = json!({"minReplicas": 2, "maxReplicas": 5});
@@ -45,7 +45,7 @@ async fn an_autoscaler_decides_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn kubectl_scale_works_and_survives() -> anyhow::Result<()> {
+async fn kubectl_scale_works_and_survives() -> Outcome {
     with_namespace("scale", |ns| async move {
         let spec = absent_dependencies(&ns).await?;
         ns.apply(auth_service("auth", spec)).await?;

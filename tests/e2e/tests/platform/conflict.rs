@@ -4,11 +4,11 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
 use portico_crds::AuthService;
 use portico_e2e::fixtures::{absent_dependencies, auth_service};
-use portico_e2e::{REACTION, WINDOW, wait, with_namespace};
+use portico_e2e::{Outcome, REACTION, WINDOW, wait, with_namespace};
 use serde_json::json;
 
 #[tokio::test]
-async fn an_object_of_somebody_else_is_left_alone() -> anyhow::Result<()> {
+async fn an_object_of_somebody_else_is_left_alone() -> Outcome {
     with_namespace("conflict", |ns| async move {
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "auth"},

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use portico_crds::AuthService;
 use portico_e2e::auth::Auth;
 use portico_e2e::fixtures::{auth_service, content, start_auth};
-use portico_e2e::{PLATFORM, POD, inventory, with_namespace};
+use portico_e2e::{Outcome, PLATFORM, POD, inventory, with_namespace};
 use serde_json::json;
 
 /// What `Retain` keeps: the data, what opens it, and the keys that sign.
@@ -18,7 +18,7 @@ const KEPT: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn retained_data_is_taken_up_again() -> anyhow::Result<()> {
+async fn retained_data_is_taken_up_again() -> Outcome {
     with_namespace("retain", |ns| async move {
         let spec = json!({"deletionPolicy": "Retain"});
         let auth = start_auth(&ns, spec.clone()).await?;
@@ -51,7 +51,7 @@ async fn retained_data_is_taken_up_again() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn deleted_data_is_gone() -> anyhow::Result<()> {
+async fn deleted_data_is_gone() -> Outcome {
     with_namespace("delete", |ns| async move {
         let auth = start_auth(&ns, json!({"deletionPolicy": "Delete"})).await?;
         auth.register("ada@example.org").await?;

@@ -10,13 +10,13 @@ use portico_crds::{AuthService, CacheInstance, DatabaseInstance};
 use portico_e2e::auth::{Auth, PASSWORD};
 use portico_e2e::fixtures::{auth_service, cache, content, database, secret, start_auth};
 use portico_e2e::operator::{is_ready, restarts};
-use portico_e2e::{PLATFORM, POD, REACTION, TestNamespace, with_namespace};
+use portico_e2e::{Outcome, PLATFORM, POD, REACTION, TestNamespace, with_namespace};
 use serde_json::json;
 
 const SERVICE: &str = "app.kubernetes.io/name=auth-service";
 
 #[tokio::test]
-async fn a_secret_that_is_missing_then_wrong_then_right() -> anyhow::Result<()> {
+async fn a_secret_that_is_missing_then_wrong_then_right() -> Outcome {
     with_namespace("secret_ref", |ns| async move {
         let dependencies =
             json!({"database": {"secretRef": {"name": "users"}}, "cache": {"instanceRef": {"name": "fast"}}});
@@ -70,7 +70,7 @@ fn admission_to_the_database() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_database_that_goes_away_and_returns() -> anyhow::Result<()> {
+async fn a_database_that_goes_away_and_returns() -> Outcome {
     with_namespace("database_away", |ns| async move {
         drop(start_auth(&ns, json!({})).await?);
         let (pod, auth) = the_pod(&ns).await?;
@@ -90,7 +90,7 @@ async fn a_database_that_goes_away_and_returns() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cache_that_goes_away_and_returns() -> anyhow::Result<()> {
+async fn a_cache_that_goes_away_and_returns() -> Outcome {
     with_namespace("cache_away", |ns| async move {
         drop(start_auth(&ns, json!({})).await?);
         let (pod, auth) = the_pod(&ns).await?;

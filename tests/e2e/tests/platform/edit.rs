@@ -7,11 +7,11 @@ use kube::api::{Patch, PatchParams};
 use portico_crds::AuthService;
 use portico_e2e::auth::Auth;
 use portico_e2e::fixtures::start_auth;
-use portico_e2e::{POD, REACTION, TestNamespace, with_namespace};
+use portico_e2e::{Outcome, POD, REACTION, TestNamespace, with_namespace};
 use serde_json::json;
 
 #[tokio::test]
-async fn an_edit_is_rolled_out() -> anyhow::Result<()> {
+async fn an_edit_is_rolled_out() -> Outcome {
     with_namespace("edit", |ns| async move {
         let storage = json!({"managed": {"storage": {"size": "2Gi"}}});
         let auth = start_auth(&ns, json!({"database": storage})).await?;

@@ -2,11 +2,11 @@
 
 use portico_crds::{CacheInstance, DatabaseInstance};
 use portico_e2e::fixtures::{cache, content, database, secret};
-use portico_e2e::{REACTION, with_namespace};
+use portico_e2e::{Outcome, REACTION, with_namespace};
 use serde_json::json;
 
 #[tokio::test]
-async fn an_external_instance_publishes_a_binding() -> anyhow::Result<()> {
+async fn an_external_instance_publishes_a_binding() -> Outcome {
     with_namespace("external", |ns| async move {
         let external = json!({"backend": "External", "external": {"secretRef": {"name": "theirs"}}});
         ns.apply(database("db", external.clone())).await?;

@@ -1,7 +1,7 @@
 //! What cannot be meant is refused at once, by the API server, with a message that names the field.
 
 use portico_e2e::fixtures::{auth_service, cache, database};
-use portico_e2e::with_namespace;
+use portico_e2e::{Outcome, with_namespace};
 use serde_json::{Value, json};
 
 /// A manifest, and what the refusal must contain.
@@ -52,7 +52,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn bad_resources_are_refused_by_name() -> anyhow::Result<()> {
+async fn bad_resources_are_refused_by_name() -> Outcome {
     with_namespace("invalid", |ns| async move {
         for (manifest, wanted) in cases() {
             let arguments = ["create", "--namespace", ns.name(), "--dry-run=server", "--filename=-"];
@@ -68,7 +68,7 @@ async fn bad_resources_are_refused_by_name() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn good_resources_are_not_refused() -> anyhow::Result<()> {
+async fn good_resources_are_not_refused() -> Outcome {
     with_namespace("valid", |ns| async move {
         let full = json!({
             "autoscaling": {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 70},

@@ -8,14 +8,14 @@ use kube::api::ListParams;
 use portico_crds::AuthService;
 use portico_e2e::fixtures::start_auth;
 use portico_e2e::probe::{Connection, Probe};
-use portico_e2e::{TestNamespace, with_namespace};
+use portico_e2e::{Outcome, TestNamespace, with_namespace};
 use serde_json::json;
 
 /// Until a change of policies or pods is in force.
 const FORCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn only_those_who_may_get_through() -> anyhow::Result<()> {
+async fn only_those_who_may_get_through() -> Outcome {
     with_namespace("isolation", |ns| async move {
         let (outside, monitoring) = (ns.sibling(&[]).await?, ns.sibling(&[("portico.dev/monitoring", "true")]).await?);
         let both = [("database.portico.dev/auth-db", "consumer"), ("cache.portico.dev/auth-cache", "consumer")];
@@ -76,7 +76,7 @@ async fn address(ns: &TestNamespace, service: &str) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn privileged_pods_are_refused_beside_ours() -> anyhow::Result<()> {
+async fn privileged_pods_are_refused_beside_ours() -> Outcome {
     with_namespace("restricted", |ns| async move {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"},

@@ -8,11 +8,11 @@ use portico_e2e::auth::{Auth, METRICS_PORT, PASSWORD};
 use portico_e2e::fixtures::start_auth;
 use portico_e2e::forward::Forward;
 use portico_e2e::http::Http;
-use portico_e2e::{TestNamespace, with_namespace};
+use portico_e2e::{Outcome, TestNamespace, with_namespace};
 use serde_json::json;
 
 #[tokio::test]
-async fn from_a_manifest_to_a_login() -> anyhow::Result<()> {
+async fn from_a_manifest_to_a_login() -> Outcome {
     with_namespace("login", |ns| async move {
         let auth = start_auth(&ns, json!({})).await?;
         let resource: AuthService = ns.get("auth").await?;

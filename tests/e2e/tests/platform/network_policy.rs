@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use portico_e2e::probe::{Connection, PORTS, Probe};
-use portico_e2e::{TestNamespace, with_namespace};
+use portico_e2e::{Outcome, TestNamespace, with_namespace};
 use serde_json::{Value, json};
 
 /// Until a change of policies is in force.
@@ -224,7 +224,7 @@ fn far() -> Value {
 }
 
 #[tokio::test]
-async fn ingress_cases() -> anyhow::Result<()> {
+async fn ingress_cases() -> Outcome {
     with_namespace("policy_ingress", |ns| async move {
         let stage = Stage::set(&ns).await?;
         stage.ingress(EVERYTHING).await?;
@@ -247,7 +247,7 @@ async fn ingress_cases() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn egress_cases() -> anyhow::Result<()> {
+async fn egress_cases() -> Outcome {
     with_namespace("policy_egress", |ns| async move {
         let stage = Stage::set(&ns).await?;
         stage.egress(EVERYTHING).await?;

@@ -3,11 +3,11 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use portico_crds::AuthService;
 use portico_e2e::fixtures::{absent_dependencies, auth_service};
-use portico_e2e::{REACTION, TestNamespace, WINDOW, wait, with_namespace};
+use portico_e2e::{Outcome, REACTION, TestNamespace, WINDOW, wait, with_namespace};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn paused_stops_all_writes() -> anyhow::Result<()> {
+async fn paused_stops_all_writes() -> Outcome {
     with_namespace("paused", |ns| async move {
         let mut spec = absent_dependencies(&ns).await?;
         spec["replicas"] = 0.into();

@@ -5,7 +5,7 @@ use portico_crds::AuthService;
 use portico_e2e::auth::Auth;
 use portico_e2e::fixtures::{content, start_auth};
 use portico_e2e::inventory::{self, Item};
-use portico_e2e::{PLATFORM, POD, REACTION, TestNamespace, with_namespace};
+use portico_e2e::{Outcome, PLATFORM, POD, REACTION, TestNamespace, with_namespace};
 use serde_json::json;
 
 /// The least that there is to delete.
@@ -40,7 +40,7 @@ fn is_generated(item: &Item) -> bool {
 }
 
 #[tokio::test]
-async fn a_deleted_child_comes_back() -> anyhow::Result<()> {
+async fn a_deleted_child_comes_back() -> Outcome {
     with_namespace("repair", |ns| async move {
         // The data outlives the instances, which are deleted too.
         let auth = start_auth(&ns, json!({"deletionPolicy": "Retain"})).await?;
@@ -64,7 +64,9 @@ async fn a_deleted_child_comes_back() -> anyhow::Result<()> {
         }
         await_up(&ns).await?;
         assert_eq!(self::bindings(&ns).await?, bindings, "a binding that was made again has other content");
-        Auth::of_service(&ns, "auth").await?.login("ada@example.org").await?;
+        let auth = Auth::of_service(&ns, "auth").await?;
+        auth.await_ready().await?;
+        auth.login("ada@example.org").await?;
         Ok(())
     })
     .await

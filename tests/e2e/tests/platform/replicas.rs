@@ -5,11 +5,11 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 use portico_e2e::auth::Auth;
 use portico_e2e::fixtures::start_auth;
-use portico_e2e::with_namespace;
+use portico_e2e::{Outcome, with_namespace};
 use serde_json::json;
 
 #[tokio::test]
-async fn replicas_accept_each_others_tokens_and_revocations() -> anyhow::Result<()> {
+async fn replicas_accept_each_others_tokens_and_revocations() -> Outcome {
     with_namespace("replicas", |ns| async move {
         drop(start_auth(&ns, json!({"replicas": 2})).await?);
         let selector = ListParams::default().labels("app.kubernetes.io/name=auth-service");

@@ -1,22 +1,18 @@
 //! Restarting anything loses nothing.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use portico_e2e::auth::{Auth, Tokens};
 use portico_e2e::fixtures::start_auth;
 use portico_e2e::operator::is_ready;
-use portico_e2e::{POD, TestNamespace, wait, with_namespace};
+use portico_e2e::{Outcome, POD, TestNamespace, wait, with_namespace};
 use serde_json::json;
 
 const SERVICE: &str = "app.kubernetes.io/name=auth-service";
-/// Until a service has noticed that its dependency is back.
-const NOTICE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn restarts_lose_no_user_token_or_revocation() -> anyhow::Result<()> {
+async fn restarts_lose_no_user_token_or_revocation() -> Outcome {
     with_namespace("restart", |ns| async move {
         let auth = start_auth(&ns, json!({})).await?;
         let facts = Facts::new(&auth).await?;
@@ -72,11 +68,7 @@ async fn restart_engine(ns: &TestNamespace, name: &str) -> anyhow::Result<Auth> 
     ns.delete::<Pod>(name).await?;
     ns.wait(name, POD, "ready again", |pod: &Pod| is_ready(pod) && pod.uid() != old).await?;
     let auth = Auth::of_service(ns, "auth").await?;
-    wait::ask_until(NOTICE, "ready", || async {
-        let health = auth.http().get("/readyz", None).await?;
-        Ok(if health.status == 200 { Ok(()) } else { Err(health.body) })
-    })
-    .await?;
+    auth.await_ready().await?;
     let service = ns.api::<Pod>().list(&ListParams::default().labels(SERVICE)).await?;
     let restarts: i32 = service.iter().map(portico_e2e::operator::restarts).sum();
     assert_eq!(restarts, 0, "the service was restarted because {name} was away");
