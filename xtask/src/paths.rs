@@ -1,13 +1,22 @@
 //! Where things are: the repository and the cache outside it. Reads the environment, touches no file.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::Context as _;
 
-/// The root of the repository that this program was built from.
+/// The root of the repository that this program was called in.
+///
+/// Cargo says where that is. The place where the program was built may be another clone's, since clones may share one
+/// target folder; it counts only when the program is called without Cargo.
 pub(crate) fn repository() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest)
+    static REPOSITORY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let ours = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let called = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| ours).map(PathBuf::from);
+        let manifest = called.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+        manifest.parent().map(Path::to_path_buf).unwrap_or(manifest)
+    });
+    &REPOSITORY
 }
 
 /// The folder for everything that is costly to make: `$PORTICO_CACHE`, else `$HOME/.cache/portico`.
