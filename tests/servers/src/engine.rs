@@ -3,7 +3,7 @@
 //! Each server gets mount and process namespaces of its own. Its temporary folder appears as `/tmp` inside, and killing
 //! its first process ends all of its processes, as the end of a pod would.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -17,6 +17,13 @@ const USER: u32 = 999;
 /// Between two looks at a server that starts: nothing announces that it listens.
 const LOOK: Duration = Duration::from_millis(20);
 const DEADLINE: Duration = Duration::from_mins(1);
+/// Below the ports that the kernel gives to clients.
+pub(crate) const PORT: u16 = 21_000;
+/// A UDP port that is bound and never used: the kernel lets one process have it, and takes it back at its end.
+const CLAIM_PORT: u16 = 21_001;
+/// Addresses that neighbouring process numbers begin apart, so that they seldom try each other's.
+const STRIDE: u32 = 37;
+const ATTEMPTS: u32 = 4096;
 
 /// Stays the first process of the new namespaces, as root, so that the kernel kills it with its parent: a process that
 /// changes its user loses that tie.
@@ -74,10 +81,32 @@ pub(crate) fn writable(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A loopback port that was free a moment ago.
-pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free loopback port")?;
-    Ok(listener.local_addr()?.port())
+/// A loopback address that no other server on this machine has while this lives.
+///
+/// A free port of 127.0.0.1 would not do: it stays free only until the server has it, and meanwhile any client on the
+/// machine may be given it as the port that it calls from. Clients call from 127.0.0.1, so nobody does that here.
+#[derive(Debug)]
+pub(crate) struct Loopback {
+    /// The address of the server.
+    pub(crate) address: Ipv4Addr,
+    _claim: UdpSocket,
+}
+
+impl Loopback {
+    /// Takes the first free one, beginning at one that follows from the process number.
+    pub(crate) fn claim() -> Result<Self> {
+        let first = std::process::id().wrapping_mul(STRIDE);
+        (0..ATTEMPTS)
+            .map(|step| numbered(first.wrapping_add(step)))
+            .find_map(|address| Some(Self { address, _claim: UdpSocket::bind((address, CLAIM_PORT)).ok()? }))
+            .context("no free loopback address")
+    }
+}
+
+/// An address of 127.0.0.0/8 that is neither 127.0.0.1 nor one of its neighbours.
+fn numbered(number: u32) -> Ipv4Addr {
+    let [_, _, high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 77, high, low)
 }
 
 /// Looks until `ready` says yes; fails after a minute, or at once when `check` finds that the server has ended.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
-use crate::engine::{EngineRoot, await_ready, free_port, writable};
+use crate::engine::{EngineRoot, Loopback, PORT, await_ready, writable};
 use crate::process::{Server, Workspace};
 
 const PROGRAMS: &str = "/usr/lib/postgresql/17/bin";
@@ -19,19 +19,19 @@ pub struct Postgres {
     // The order matters: the server ends before its folder goes.
     server: Option<Server>,
     root: EngineRoot,
-    port: u16,
     workspace: Workspace,
+    loopback: Loopback,
 }
 
 impl Postgres {
-    /// Makes a new data folder and starts a server on a free loopback port.
+    /// Makes a new data folder and starts a server on a loopback address of its own.
     ///
     /// # Errors
     /// When the engine is not unpacked, or the server does not start; the text holds the last lines of its log.
     pub async fn start() -> Result<Self> {
         let root = EngineRoot::find("postgresql")?;
         let workspace = Workspace::new("postgresql")?;
-        let mut postgres = Self { server: None, root, port: free_port()?, workspace };
+        let mut postgres = Self { server: None, root, workspace, loopback: Loopback::claim()? };
         postgres.make_data()?;
         postgres.resume().await?;
         Ok(postgres)
@@ -50,11 +50,6 @@ impl Postgres {
         }
     }
 
-    /// The port on 127.0.0.1; the same after [`Self::stop`] and [`Self::resume`].
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Makes an empty database that belongs to a new user.
     ///
     /// # Errors
@@ -65,7 +60,13 @@ impl Postgres {
         let password = format!("password of {name}");
         self.sql(&format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"))?;
         self.sql(&format!("CREATE DATABASE {name} OWNER {name}"))?;
-        Ok(Database { host: "127.0.0.1".to_owned(), port: self.port, database: name.clone(), username: name, password })
+        Ok(Database {
+            host: self.loopback.address.to_string(),
+            port: PORT,
+            database: name.clone(),
+            username: name,
+            password,
+        })
     }
 
     /// Gives a user another password; open connections stay.
@@ -90,23 +91,9 @@ impl Postgres {
     /// # Errors
     /// When the server refuses; the text is the server's.
     pub fn sql(&self, statement: &str) -> Result<String> {
-        let port = self.port.to_string();
-        let arguments = [
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-U",
-            "postgres",
-            "-d",
-            "postgres",
-            "-c",
-            statement,
-        ];
+        let (host, port) = self.address();
+        let arguments =
+            ["-X", "-A", "-t", "-q", "-h", &host, "-p", &port, "-U", "postgres", "-d", "postgres", "-c", statement];
         let output = self.root.run(&format!("{PROGRAMS}/psql"), &[("PGPASSWORD", SUPERUSER_PASSWORD)], &arguments)?;
         if !output.status.success() {
             bail!("psql: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -119,7 +106,7 @@ impl Postgres {
         self.server = None;
     }
 
-    /// Starts the server again on the same data and port.
+    /// Starts the server again on the same data and address.
     ///
     /// # Errors
     /// When it does not start; the text holds the last lines of its log.
@@ -127,11 +114,11 @@ impl Postgres {
         let folder = self.workspace.path();
         drop(std::fs::remove_file(folder.join("data/postmaster.pid")));
         let mut command = self.root.server(folder, &format!("{PROGRAMS}/postgres"));
-        command.args(["-D", "/tmp/data", "-k", "", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        let (host, port) = self.address();
+        command.args(["-D", "/tmp/data", "-k", "", "-h", &host, "-p", &port]);
         command.args(["-c", "fsync=off", "-c", "max_connections=200"]);
         let server = Server::spawn("postgresql", &command, folder)?;
-        let address = ["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()].map(str::to_owned);
-        let arguments: Vec<&str> = address.iter().map(String::as_str).collect();
+        let arguments = ["-q", "-h", &host, "-p", &port];
         await_ready(
             "PostgreSQL",
             || server.check(),
@@ -141,6 +128,11 @@ impl Postgres {
         .with_context(|| server.tail())?;
         self.server = Some(server);
         Ok(())
+    }
+
+    /// Host and port, the same after [`Self::stop`] and [`Self::resume`].
+    fn address(&self) -> (String, String) {
+        (self.loopback.address.to_string(), PORT.to_string())
     }
 
     fn make_data(&self) -> Result<()> {
@@ -161,7 +153,7 @@ impl Postgres {
 /// A database of one test, and the user that owns it.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// `127.0.0.1`.
+    /// A loopback address.
     pub host: String,
     /// TCP port.
     pub port: u16,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
-use crate::engine::{EngineRoot, await_ready, free_port, writable};
+use crate::engine::{EngineRoot, Loopback, PORT, await_ready, writable};
 use crate::postgres::write_entries;
 use crate::process::{Server, Workspace};
 
@@ -19,12 +19,12 @@ pub struct Valkey {
     // The order matters: the server ends before its folder goes.
     server: Option<Server>,
     root: EngineRoot,
-    port: u16,
     workspace: Workspace,
+    loopback: Loopback,
 }
 
 impl Valkey {
-    /// Starts a server with an append-only file on a free loopback port.
+    /// Starts a server with an append-only file on a loopback address of its own.
     ///
     /// # Errors
     /// When the engine is not unpacked, or the server does not start; the text holds the last lines of its log.
@@ -33,7 +33,7 @@ impl Valkey {
         let workspace = Workspace::new("valkey")?;
         writable(workspace.path())?;
         write_users(workspace.path(), PASSWORD)?;
-        let mut valkey = Self { server: None, root, port: free_port()?, workspace };
+        let mut valkey = Self { server: None, root, workspace, loopback: Loopback::claim()? };
         valkey.resume().await?;
         Ok(valkey)
     }
@@ -51,14 +51,9 @@ impl Valkey {
         }
     }
 
-    /// The port on 127.0.0.1; the same after [`Self::stop`] and [`Self::resume`].
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The connection as a URI.
     pub fn uri(&self) -> String {
-        format!("redis://{USERNAME}:{PASSWORD}@127.0.0.1:{}/0", self.port)
+        format!("redis://{USERNAME}:{PASSWORD}@{}:{PORT}/0", self.loopback.address)
     }
 
     /// Runs a command as a user who may do everything, and gives what the client prints.
@@ -66,8 +61,8 @@ impl Valkey {
     /// # Errors
     /// When the server refuses; the text is the server's.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
-        let port = self.port.to_string();
-        let all = [&["-e", "-h", "127.0.0.1", "-p", &port, "--user", "admin"], arguments].concat();
+        let (host, port) = self.address();
+        let all = [&["-e", "-h", &host, "-p", &port, "--user", "admin"], arguments].concat();
         let output =
             self.root.run("/usr/bin/valkey-cli", &[("VALKEYCLI_AUTH", ADMIN), ("REDISCLI_AUTH", ADMIN)], &all)?;
         if !output.status.success() {
@@ -86,24 +81,29 @@ impl Valkey {
         self.command(&["CLIENT", "KILL", "USER", USERNAME]).map(drop)
     }
 
+    /// Host and port, the same after [`Self::stop`] and [`Self::resume`].
+    fn address(&self) -> (String, String) {
+        (self.loopback.address.to_string(), PORT.to_string())
+    }
+
     /// Kills the server as a crash would. Its append-only file stays.
     pub fn stop(&mut self) {
         self.server = None;
     }
 
-    /// Starts the server again on the same data and port.
+    /// Starts the server again on the same data and address.
     ///
     /// # Errors
     /// When it does not start; the text holds the last lines of its log.
     pub async fn resume(&mut self) -> Result<()> {
         let folder = self.workspace.path();
-        let port = self.port.to_string();
+        let (host, port) = self.address();
         let mut command = self.root.server(folder, "/usr/bin/valkey-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--dir", "/tmp/data", "--appendonly", "yes"]);
+        command.args(["--port", &port, "--bind", &host, "--dir", "/tmp/data", "--appendonly", "yes"]);
         command.args(["--save", "", "--aclfile", "/tmp/users.acl"]);
         let server = Server::spawn("valkey", &command, folder)?;
         let password = [("VALKEYCLI_AUTH", ADMIN), ("REDISCLI_AUTH", ADMIN)];
-        let ping = ["-h", "127.0.0.1", "-p", &port, "--user", "admin", "ping"];
+        let ping = ["-h", &host, "-p", &port, "--user", "admin", "ping"];
         await_ready(
             "Valkey",
             || server.check(),
@@ -120,11 +120,11 @@ impl Valkey {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write_binding(&self, folder: &Path) -> Result<()> {
-        let (port, uri) = (self.port.to_string(), self.uri());
+        let ((host, port), uri) = (self.address(), self.uri());
         let entries = [
             ("type", "redis"),
             ("provider", "test"),
-            ("host", "127.0.0.1"),
+            ("host", &host),
             ("port", &port),
             ("username", USERNAME),
             ("password", PASSWORD),

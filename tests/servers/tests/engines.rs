@@ -33,5 +33,13 @@ async fn a_binding_holds_one_file_an_entry() {
     valkey.write_binding(folder.path()).unwrap();
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("type"), "redis");
-    assert_eq!(read("port"), valkey.port().to_string());
+    assert_eq!(read("uri"), valkey.uri());
+}
+
+#[tokio::test]
+async fn two_servers_of_one_engine_run_side_by_side() {
+    let (first, second) = tokio::join!(Valkey::start(), Valkey::start());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    first.command(&["SET", "key", "first"]).unwrap();
+    assert_eq!(second.command(&["EXISTS", "key"]).unwrap(), "0");
 }
