@@ -1,0 +1,214 @@
+#!/bin/sh
+# Starts MariaDB as process 1, with further options for the server as arguments. On an empty volume it makes the data
+# folder first: a new one on the primary, a copy of the primary's databases on a replica.
+#
+# Safe to be killed at any point: the data folder is made under another name and renamed when it is complete, and all
+# that comes after is repeated at every start.
+set -eu
+umask 077
+trap 'exit 143' INT TERM
+
+config=/etc/portico/engine
+secrets=/etc/portico/credentials
+tls=/etc/portico/tls
+run=/run/mysqld
+# A folder of our own: the volume's root may belong to another user.
+data=/data/mariadb
+unfinished=/data/mariadb.unfinished
+temporary=/data/mariadb.tmp
+# Room that is given back to a volume that is full, so that the server can start and somebody can delete something.
+reserve=/data/mariadb.reserve
+reserve_kib=65536
+# Written by alive.sh when only a new copy can mend a replica.
+stale=/data/mariadb.stale
+role=${PORTICO_ROLE:-primary}
+# The server takes options from this file only.
+settings=$run/my.cnf
+statements=$run/init.sql
+
+log() {
+    echo "portico: $*" >&2
+}
+
+# A password as a quoted SQL string.
+quoted() {
+    printf "'%s'" "$(sed "s/[\\\\']/\\\\&/g" "$secrets/$1")"
+}
+
+write_settings() {
+    cat "$config/mariadb.cnf" >"$settings"
+    if [ "$role" = replica ]; then
+        # Every server of a group has a number of its own; pods of a StatefulSet have one in their names.
+        number=$(uname -n | sed -n 's/^.*-\([0-9]\{1,6\}\)$/\1/p')
+        cat "$config/replica.cnf" >>"$settings"
+        echo "server_id = $((2 + ${number:-0}))" >>"$settings"
+    else
+        echo "server_id = 1" >>"$settings"
+    fi
+}
+
+# Statements that the server runs before it opens its port. In memory, like the mounted passwords, and for nobody else
+# to read. Not for the binary log: each server does this for itself.
+#
+# portico_admin makes users and databases and gives away rights on them, for which it has to have these itself. Rights
+# on single databases count instead of those on all, so the server's own tables are not among them. PROCESS and
+# CONNECTION ADMIN are for seeing and ending the sessions of others, RELOAD for FLUSH SSL, SLAVE MONITOR for replicas.
+write_statements() {
+    cat >"$statements" <<SQL
+SET SESSION sql_log_bin = 0;
+ALTER USER root@localhost IDENTIFIED VIA mysql_native_password USING PASSWORD($(quoted root-password));
+CREATE USER IF NOT EXISTS portico_admin@'%' ACCOUNT LOCK;
+ALTER USER portico_admin@'%' IDENTIFIED BY $(quoted admin-password) REQUIRE SSL ACCOUNT UNLOCK;
+GRANT CREATE USER, PROCESS, RELOAD, CONNECTION ADMIN, SLAVE MONITOR ON *.* TO portico_admin@'%';
+GRANT ALL PRIVILEGES ON \`%\`.* TO portico_admin@'%' WITH GRANT OPTION;
+GRANT SHOW VIEW ON mysql.* TO portico_admin@'%';
+GRANT SHOW VIEW ON sys.* TO portico_admin@'%';
+CREATE USER IF NOT EXISTS portico_replica@'%' ACCOUNT LOCK;
+ALTER USER portico_replica@'%' IDENTIFIED BY $(quoted replication-password) REQUIRE SSL ACCOUNT UNLOCK;
+GRANT REPLICATION SLAVE, BINLOG MONITOR, SELECT, SHOW VIEW, TRIGGER, EVENT, SHOW CREATE ROUTINE ON *.*
+  TO portico_replica@'%';
+SQL
+}
+
+write_following() {
+    cat >>"$statements" <<SQL
+CHANGE MASTER TO MASTER_HOST = '$PORTICO_PRIMARY', MASTER_PORT = 3306, MASTER_USER = 'portico_replica',
+  MASTER_PASSWORD = $(quoted replication-password), MASTER_SSL = 1, MASTER_SSL_CA = '$tls/ca.crt',
+  MASTER_SSL_VERIFY_SERVER_CERT = 1, MASTER_CONNECT_RETRY = 2, MASTER_HEARTBEAT_PERIOD = 5,
+  MASTER_USE_GTID = slave_pos;
+START SLAVE;
+SQL
+}
+
+# Runs a client program with options, as root over the socket.
+as_root() {
+    program=$1
+    shift
+    MYSQL_PWD=$(cat "$secrets/root-password") "$program" --no-defaults --socket="$run/mysqld.sock" --user=root "$@"
+}
+
+# Starts a server for this script alone on the data folder $1. Five minutes are for its recovery.
+begin_private() {
+    mariadbd --defaults-file="$settings" --datadir="$1" --skip-networking --skip-log-bin --init-file="$statements" &
+    server=$!
+    left=600
+    until as_root mariadb-admin --connect-timeout=2 status >/dev/null 2>&1; do
+        left=$((left - 1))
+        if [ "$left" -eq 0 ] || ! kill -0 "$server" 2>/dev/null; then
+            log "the server did not start on $1: its messages are above"
+            exit 1
+        fi
+        sleep 0.5
+    done
+}
+
+end_private() {
+    kill "$server"
+    wait "$server"
+}
+
+install_data() {
+    rm -rf "$unfinished"
+    # root gets a password that nobody has until the statements above give it the right one.
+    if ! said=$(mariadb-install-db --defaults-file="$settings" --datadir="$unfinished" --skip-log-bin \
+        --auth-root-authentication-method=socket --auth-root-socket-user=root --skip-test-db --cross-bootstrap \
+        2>&1); then
+        log "the data folder cannot be made: $said"
+        exit 1
+    fi
+}
+
+finish_data() {
+    sync
+    mv "$unfinished" "$data"
+}
+
+# A dump of the primary with options. Six hours are for the largest of small sites.
+dump() {
+    MYSQL_PWD=$(cat "$secrets/replication-password") timeout 21600 mariadb-dump --no-defaults \
+        --host="$PORTICO_PRIMARY" --port=3306 --user=portico_replica --ssl-ca="$tls/ca.crt" --ssl-verify-server-cert \
+        --single-transaction --max-allowed-packet=1G "$@"
+}
+
+# Everything but the server's own tables, with the position in the primary's log that it belongs to; then the users.
+# Whoever is made between the two comes twice, which does no harm. The last line says that nothing broke off.
+dump_primary() {
+    dump --all-databases --ignore-database=mysql --ignore-database=sys --master-data=1 --gtid \
+        --routines --triggers --events --hex-blob &&
+        dump --system=users --insert-ignore && echo 'SELECT "complete";'
+}
+
+copy_primary() {
+    log "copying from $PORTICO_PRIMARY"
+    # Its probe has patience as long as this is there.
+    touch "$run/copying"
+    rm -rf "$data" "$unfinished"
+    rm -f "$stale"
+    install_data
+    begin_private "$unfinished"
+    # The status of a pipe is that of its last command: what counts is what that has read.
+    if [ "$(dump_primary | as_root mariadb --max-allowed-packet=1G --batch --skip-column-names)" != complete ]; then
+        log "no copy of $PORTICO_PRIMARY: see above; the next start tries again"
+        exit 1
+    fi
+    end_private
+    finish_data
+    rm -f "$run/copying"
+}
+
+# Major and minor number of a version in standard input, as one number.
+series() {
+    sed 's/^[^0-9]*\([0-9]*\)\.\([0-9]*\).*/\1 \2/;q' | (
+        read -r major minor
+        echo $((major * 1000 + minor))
+    )
+}
+
+# Data of an older series of the same major version is brought up to date. That of another major version is left alone:
+# there is no way back, so somebody has to want it.
+check_version() {
+    have=$(series <"$data/mariadb_upgrade_info")
+    image=$(mariadbd --version | sed 's/^.*Ver *//' | series)
+    [ "$have" -eq "$image" ] && return
+    if [ "$have" -gt "$image" ] || [ $((have / 1000)) -ne $((image / 1000)) ]; then
+        log "the volume holds data of version $(cat "$data/mariadb_upgrade_info"), the image has" \
+            "$(mariadbd --version): use an image of that version, or dump the data with it and restore it into a new" \
+            "instance"
+        exit 1
+    fi
+    log "bringing data of version $(cat "$data/mariadb_upgrade_info") up to date"
+    begin_private "$data"
+    as_root mariadb-upgrade --silent
+    end_private
+}
+
+# Only the first megabytes of a volume are worth nothing to anybody; in a full one they are what lets the server start.
+keep_reserve() {
+    free=$(df --output=avail -k /data | sed -n '2s/ *//p')
+    if [ "$free" -lt $((reserve_kib / 2)) ]; then
+        log "the volume is full: giving back a reserve of $((reserve_kib / 1024)) MiB; delete something or let it grow"
+        rm -f "$reserve"
+    elif [ ! -e "$reserve" ] && [ "$free" -gt $((reserve_kib * 8)) ]; then
+        head -c $((reserve_kib * 1024)) /dev/zero >"$reserve" || rm -f "$reserve"
+    fi
+}
+
+rm -f "$run/copying"
+rm -rf "$temporary"
+keep_reserve
+mkdir -p "$temporary"
+write_settings
+write_statements
+if [ "$role" = replica ]; then
+    if [ -e "$stale" ] || [ ! -e "$data" ]; then
+        copy_primary
+    fi
+    write_following
+elif [ ! -e "$data" ]; then
+    log "making a new data folder"
+    install_data
+    finish_data
+fi
+check_version
+log "starting"
+exec mariadbd --defaults-file="$settings" --init-file="$statements" "$@"
