@@ -1,103 +1,36 @@
-//! `DatabaseInstance`: a relational database.
+//! `DatabaseInstance`: a database.
 
-use kube::{CustomResource, KubeSchema};
+use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{
-    Backend, DeletionPolicy, ExternalBackend, InstanceStatus, ResourceRequirements, Storage, resource,
-};
+use crate::common::instance_kind::instance_kind;
 
-/// What a `DatabaseInstance` should be.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[kube(
-    group = "portico.dev",
-    version = "v1alpha1",
-    kind = "DatabaseInstance",
-    plural = "databaseinstances",
-    shortname = "dbi",
-    category = "portico",
-    namespaced,
-    doc = "A database server with one database and its owner. Consumers read the binding Secret that is named in status.binding.",
-    status = "InstanceStatus",
-    derive = "PartialEq",
-    label("servicebinding.io/provisioned-service", "true"),
-    printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
-    printcolumn(name = "Backend", type_ = "string", json_path = ".status.backend"),
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("self.metadata.name.size() <= 40")
-        .message("metadata.name of a DatabaseInstance may have at most 40 characters; choose a shorter one"),
-    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must be lower-case letters, digits and hyphens, a letter first and no hyphen last")
-)]
-#[x_kube(
-    validation = Rule::new("(has(self.backend) && self.backend == 'External') == has(self.external)")
-        .message("spec.external belongs to spec.backend External: set both or neither"),
-    validation = Rule::new(concat!(
-        "!(has(self.backend) && self.backend == 'External') || ",
-        "!(has(self.storage) || has(self.resources) || has(self.image) || has(self.version))"
-    )).message(concat!(
-        "spec.storage, spec.resources, spec.image and spec.version describe what Portico runs; ",
-        "remove them with spec.backend External"
-    )),
-    validation = Rule::new(
-        "(has(self.backend) ? self.backend : 'Builtin') == (has(oldSelf.backend) ? oldSelf.backend : 'Builtin')"
-    ).message("spec.backend cannot be changed; make a new instance"),
-    validation = Rule::new("!has(self.version) || self.version == '17' || has(self.image)")
-        .message("spec.version other than 17 needs spec.image: the operator has no image of it"),
-    validation = Rule::new(
-        "(has(self.version) ? self.version : '17') == (has(oldSelf.version) ? oldSelf.version : '17')"
-    ).message("spec.version cannot be changed in place: restore a dump into a new instance"),
-    validation = Rule::new(concat!(
-        "(has(self.storage) && has(self.storage.storageClassName)) == ",
-        "(has(oldSelf.storage) && has(oldSelf.storage.storageClassName)) && ",
-        "(!has(self.storage) || !has(self.storage.storageClassName) || ",
-        "self.storage.storageClassName == oldSelf.storage.storageClassName)"
-    )).message("spec.storage.storageClassName cannot be changed; make a new instance"),
-    validation = Rule::new(concat!(
-        "(has(self.storage) && has(self.storage.size) && !isQuantity(self.storage.size)) || ",
-        "(has(oldSelf.storage) && has(oldSelf.storage.size) && !isQuantity(oldSelf.storage.size)) || ",
-        "quantity(has(self.storage) && has(self.storage.size) ? self.storage.size : '1Gi').compareTo(",
-        "quantity(has(oldSelf.storage) && has(oldSelf.storage.size) ? oldSelf.storage.size : '1Gi')) >= 0"
-    )).message("spec.storage.size cannot shrink; keep it or choose a larger one")
-)]
-#[serde(rename_all = "camelCase")]
-pub struct DatabaseInstanceSpec {
-    /// The engine. It cannot be changed.
-    #[x_kube(
-        validation = Rule::new("self == oldSelf").message("spec.engine cannot be changed; make a new instance")
-    )]
-    pub engine: DatabaseEngine,
-    /// Who runs the engine. It cannot be changed. Default: Builtin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backend: Option<Backend>,
-    /// Version of the engine. It cannot be changed: a new major version needs a dump and a restore. Default: 17.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+)*$"))]
-    pub version: Option<String>,
-    /// Image with the programs of the engine. Default: the one that the operator was installed with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^\S+$"))]
-    pub image: Option<String>,
-    /// Where the data lies. Default: 1Gi of the cluster's default storage class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(merge_strategy = MapMerge::Atomic)]
-    pub storage: Option<Storage>,
-    /// Computing resources of the pod. Default: requests of 100m CPU and 128Mi memory, a limit of 512Mi memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(merge_strategy = MapMerge::Atomic)]
-    pub resources: Option<ResourceRequirements>,
-    /// How the engine is reached when somebody else runs it (`backend: External`). The Secret needs the keys
-    /// `host`, `port`, `username`, `password` and `database`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(merge_strategy = MapMerge::Atomic)]
-    pub external: Option<ExternalBackend>,
-    /// What happens to the data when the resource is deleted. Default: Retain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deletion_policy: Option<DeletionPolicy>,
+instance_kind! {
+    kind: DatabaseInstance, spec: DatabaseInstanceSpec, name: "DatabaseInstance", plural: "databaseinstances",
+    shortname: "dbi",
+    about: "A database server with a database and a user of its own. Consumers read the binding Secret that is named in \
+            status.binding; further ones ask for an AccessGrant.",
+    engine: DatabaseEngine,
+    version: "Version of the engine. It cannot be changed: a new major version needs a dump and a restore. Default: 17 of \
+              PostgreSQL, 11.8 of MariaDB; DynamoDB has none.",
+    resources: "Computing resources of each pod. Default: requests of 100m CPU and 128Mi memory (MariaDB 256Mi, DynamoDB \
+                256Mi), a limit of 512Mi memory.",
+    external: "How the engine is reached when somebody else runs it (`backend: External`).",
+    rules: [
+        version_has_an_image(),
+        version_stays(),
+        only_sql_is_replicated(),
+        tables_belong_to_dynamodb(),
+    ],
+    fields: {
+        /// Tables to make (DynamoDB only). A table that is taken out of the list stays.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64))]
+        #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+        tables: Vec<Table>,
+    }
 }
 
 /// The engines of a `DatabaseInstance`.
@@ -105,9 +38,90 @@ pub struct DatabaseInstanceSpec {
 pub enum DatabaseEngine {
     /// PostgreSQL.
     PostgreSQL,
+    /// MariaDB.
+    MariaDB,
+    /// DynamoDB. Builtin runs DynamoDB Local, which is for development only.
+    DynamoDB,
 }
 
-/// The version that runs when the spec names none.
-pub const DEFAULT_VERSION: &str = "17";
+/// A table of DynamoDB, billed on demand.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Table {
+    /// Name of the table.
+    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
+    pub name: String,
+    /// The attribute that items are spread by. It cannot be changed.
+    pub partition_key: TableKey,
+    /// The attribute that items of one partition are sorted by. It cannot be changed. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_key: Option<TableKey>,
+}
 
-resource::portico_resource!(kind DatabaseInstance => InstanceStatus);
+/// A key attribute.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableKey {
+    /// Name of the attribute.
+    #[schemars(length(min = 1, max = 255))]
+    pub name: String,
+    /// Type of the attribute. Default: String.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<KeyType>,
+}
+
+/// The types of key attributes.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyType {
+    /// Text.
+    #[default]
+    String,
+    /// A number.
+    Number,
+    /// Bytes.
+    Binary,
+}
+
+impl KeyType {
+    /// The letter of DynamoDB's API.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::String => "S",
+            Self::Number => "N",
+            Self::Binary => "B",
+        }
+    }
+}
+
+/// The PostgreSQL version that runs when the spec names none.
+pub const POSTGRESQL_VERSION: &str = "17";
+/// The MariaDB version that runs when the spec names none.
+pub const MARIADB_VERSION: &str = "11.8";
+
+fn version_has_an_image() -> Rule {
+    Rule::new(concat!(
+        "!has(self.version) || has(self.image) || (self.engine == 'PostgreSQL' && self.version == '17') || ",
+        "(self.engine == 'MariaDB' && self.version == '11.8')"
+    ))
+    .message(
+        "spec.version other than 17 (PostgreSQL) or 11.8 (MariaDB) needs spec.image: the operator has no image of it",
+    )
+}
+
+fn version_stays() -> Rule {
+    Rule::new(concat!(
+        "(has(self.version) ? self.version : (self.engine == 'MariaDB' ? '11.8' : '17')) == ",
+        "(has(oldSelf.version) ? oldSelf.version : (oldSelf.engine == 'MariaDB' ? '11.8' : '17'))"
+    ))
+    .message("spec.version cannot be changed in place: restore a dump into a new instance")
+}
+
+fn only_sql_is_replicated() -> Rule {
+    Rule::new("self.engine != 'DynamoDB' || !has(self.readReplicas) || self.readReplicas == 0")
+        .message("spec.readReplicas: DynamoDB has none; remove it")
+}
+
+fn tables_belong_to_dynamodb() -> Rule {
+    Rule::new("self.engine == 'DynamoDB' || !has(self.tables) || self.tables.size() == 0")
+        .message("spec.tables belongs to spec.engine DynamoDB; make tables of SQL databases by migrations")
+}

@@ -9,15 +9,21 @@
 #![expect(unreachable_pub, reason = "the derive of KubeSchema repeats each public struct inside a function")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking"))]
 
+pub mod access_grant;
 pub mod auth_service;
+pub mod broker_instance;
 pub mod cache_instance;
 pub mod common;
 pub mod database_instance;
+pub mod object_store;
 mod schema;
 
+pub use access_grant::AccessGrant;
 pub use auth_service::AuthService;
+pub use broker_instance::BrokerInstance;
 pub use cache_instance::CacheInstance;
 pub use database_instance::DatabaseInstance;
+pub use object_store::ObjectStore;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
@@ -32,5 +38,8 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         schema::definition::<AuthService>(),
         schema::definition::<DatabaseInstance>(),
         schema::definition::<CacheInstance>(),
+        schema::definition::<BrokerInstance>(),
+        schema::definition::<ObjectStore>(),
+        schema::definition::<AccessGrant>(),
     ]
 }

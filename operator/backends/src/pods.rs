@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, EmptyDirVolumeSource, ExecAction, HTTPGetAction, PodSecurityContext, Probe,
-    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, ServiceAccount, Volume, VolumeMount,
+    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, ServiceAccount, TCPSocketAction, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -117,6 +118,12 @@ pub fn http_probe(path: &str, port: &str, rhythm: Rhythm) -> Probe {
         }),
         ..probe(rhythm)
     }
+}
+
+/// A probe by opening a connection.
+pub fn tcp_probe(port: &str, rhythm: Rhythm) -> Probe {
+    let port = IntOrString::String(port.to_owned());
+    Probe { tcp_socket: Some(TCPSocketAction { port, host: None }), ..probe(rhythm) }
 }
 
 fn probe(rhythm: Rhythm) -> Probe {

@@ -52,6 +52,11 @@ impl Applier {
         Self { writes: false, ..self.clone() }
     }
 
+    /// Whether it writes at all.
+    pub fn writes(&self) -> bool {
+        self.writes
+    }
+
     /// Forgets an owner that is gone.
     pub fn forget(&self, uid: &str) {
         self.swept.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);

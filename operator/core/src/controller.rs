@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Resource;
 use kube::api::ApiResource;
+use kube::runtime::Controller as KubeController;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, Resource, ResourceExt as _};
 use portico_crds::common::PorticoResource;
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::watch::{self, Meter};
 
 /// The reconciler of one kind.
 pub trait Controller: Send + Sync + 'static {
@@ -35,6 +38,22 @@ pub trait Controller: Send + Sync + 'static {
     /// is being deleted. While the resource is paused, `cx` holds an applier that does not write.
     fn reconcile(&self, object: Arc<Self::Kind>, cx: &Context)
     -> impl Future<Output = Result<Outcome, Failure>> + Send;
+
+    /// Kinds whose resources refer to those of this kind.
+    fn referrers(&self) -> Vec<Referring<Self::Kind>> {
+        Vec::new()
+    }
+
+    /// What is left to do for a resource that is being deleted. Only a kind that sets finalizers has something: it
+    /// removes its finalizer ([`crate::finalizer::remove`]) when all is done. Everything else is collected by
+    /// Kubernetes, and writing now would make children that are collected again.
+    fn delete(
+        &self,
+        _object: Arc<Self::Kind>,
+        _cx: &Context,
+    ) -> impl Future<Output = Result<Outcome, Failure>> + Send {
+        std::future::ready(Ok(Outcome::await_change()))
+    }
 }
 
 /// How a reconcile ended well.
@@ -91,6 +110,27 @@ impl<K> Referenced<K> {
     /// Secrets; `names` says which of them a resource refers to. Only their metadata is watched.
     pub fn secrets(names: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) -> Self {
         Self::of::<Secret>(names)
+    }
+}
+
+/// Custom resources that refer to those of a controller: a change of one wakes what it names. The other direction than
+/// [`Referenced`].
+pub struct Referring<K: PorticoResource> {
+    pub(crate) attach: Box<dyn FnOnce(KubeController<K>, &Client, &Meter) -> KubeController<K> + Send>,
+}
+
+impl<K: PorticoResource> Referring<K> {
+    /// Resources of kind `R`; `names` gives the resources of the controller's kind that one of them names, in its own
+    /// namespace.
+    pub fn of<R: PorticoResource>(names: impl Fn(&R) -> Vec<String> + Send + Sync + 'static) -> Self {
+        let attach = move |controller: KubeController<K>, client: &Client, meter: &Meter| {
+            let named = move |referrer: R| {
+                let namespace = referrer.namespace().unwrap_or_default();
+                names(&referrer).into_iter().map(|name| ObjectRef::new(&name).within(&namespace)).collect::<Vec<_>>()
+            };
+            controller.watches_stream(watch::referring::<R>(client, meter), named)
+        };
+        Self { attach: Box::new(attach) }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod controller;
 pub mod desired;
 pub mod error;
 pub mod events;
+pub mod finalizer;
 mod handover;
 pub mod http;
 mod json;
@@ -32,7 +33,7 @@ pub mod watch;
 
 pub use apply::Applier;
 pub use context::Context;
-pub use controller::{Controller, Outcome, OwnedKind, Referenced};
+pub use controller::{Controller, Outcome, OwnedKind, Referenced, Referring};
 pub use desired::{Applied, Desired, Prepared};
 pub use error::{ApiError, ApplyError, Failure, ReconcileError, Retry, Target};
 

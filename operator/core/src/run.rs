@@ -128,6 +128,9 @@ async fn run<C: Controller>(controller: C, cx: Context, config: RunConfig, healt
     for referenced in shared.controller.references() {
         kube = refer(kube, referenced, &client, &store, &meter);
     }
+    for referring in shared.controller.referrers() {
+        kube = (referring.attach)(kube, &client, &meter);
+    }
     let ready = async move {
         if store.wait_until_ready().await.is_ok() {
             tracing::info!(controller = C::NAME, "running");
@@ -219,14 +222,14 @@ impl<C: Controller> Shared<C> {
         let Some(object) = self.cx.get::<C::Kind>(&namespace, &seen.name_any()).await? else {
             return Ok(Outcome::await_change());
         };
+        let object = Arc::new(object);
+        let deadline = self.config.deadline;
         if object.meta().deletion_timestamp.is_some() {
-            // Kubernetes collects what it owns; writing now would make children that are collected again.
-            return Ok(Outcome::await_change());
+            let delete = self.controller.delete(object, &self.cx);
+            return tokio::time::timeout(deadline, delete).await.unwrap_or_else(|_| Err(TimedOut(deadline).into()));
         }
         let cx = if object.paused() { self.cx.read_only() } else { self.cx.clone() };
-        let object = Arc::new(object);
         let reconcile = self.controller.reconcile(Arc::clone(&object), &cx);
-        let deadline = self.config.deadline;
         let result = match tokio::time::timeout(deadline, reconcile).await {
             Ok(result) => result,
             Err(_) => Err(TimedOut(deadline).into()),

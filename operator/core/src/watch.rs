@@ -94,6 +94,18 @@ where
 }
 
 /// A watch that backs off by itself and never errs.
+/// Resources of another kind that name ours. Nothing is kept of them.
+pub(crate) fn referring<R: PorticoResource>(
+    client: &Client,
+    meter: &Meter,
+) -> impl Stream<Item = watcher::Result<R>> + Send + use<R> {
+    let api: Api<DeserializeGuard<R>> = Api::all(client.clone());
+    let kind = R::kind(&()).into_owned();
+    steady(api, watcher::Config::default(), kind, meter.clone())
+        .filter_map(|event| future::ready(event.map(readable).transpose()))
+        .touched_objects()
+}
+
 fn steady<K>(
     api: Api<K>,
     config: watcher::Config,

@@ -23,6 +23,16 @@ pub enum ConditionType {
     BindingReady,
     /// The annotation `portico.dev/paused` stops all writes.
     Paused,
+    /// The credentials in the binding are the only ones; False while they are being replaced.
+    CredentialsCurrent,
+    /// The engine serves the certificate that it should.
+    CertificateValid,
+    /// The volume has the size that the spec asks for.
+    StorageResized,
+    /// The resource was deleted and stays because others still use it; the message names them.
+    DeletionBlocked,
+    /// The engine is not meant for production.
+    DevelopmentOnly,
 }
 
 impl ConditionType {
@@ -36,6 +46,11 @@ impl ConditionType {
             Self::WorkloadAvailable => "WorkloadAvailable",
             Self::BindingReady => "BindingReady",
             Self::Paused => "Paused",
+            Self::CredentialsCurrent => "CredentialsCurrent",
+            Self::CertificateValid => "CertificateValid",
+            Self::StorageResized => "StorageResized",
+            Self::DeletionBlocked => "DeletionBlocked",
+            Self::DevelopmentOnly => "DevelopmentOnly",
         }
     }
 }
@@ -92,10 +107,55 @@ pub mod reasons {
     pub const SCALED_TO_ZERO: &str = "ScaledToZero";
     /// Somebody else runs the engine.
     pub const EXTERNAL: &str = "External";
+    /// No backend can run it as the spec asks.
+    pub const BACKEND_UNAVAILABLE: &str = "BackendUnavailable";
+    /// The broker instance exists but is not ready.
+    pub const BROKER_NOT_READY: &str = "BrokerNotReady";
+    /// The object store exists but is not ready.
+    pub const OBJECT_STORE_NOT_READY: &str = "ObjectStoreNotReady";
+    /// The grant exists but is not ready.
+    pub const GRANT_NOT_READY: &str = "GrantNotReady";
+    /// Another grant has the same space in the same instance.
+    pub const SPACE_TAKEN: &str = "SpaceTaken";
+    /// The engine, as it is run, cannot give users to consumers.
+    pub const GRANTS_NOT_SUPPORTED: &str = "GrantsNotSupported";
+    /// One credential, and it is the one in the binding.
+    pub const CURRENT: &str = "Current";
+    /// A new credential is being made beside the one in use.
+    pub const PREPARING_CREDENTIAL: &str = "PreparingCredential";
+    /// The new credential is published; the old one stays until its users have moved.
+    pub const MOVING_CONSUMERS: &str = "MovingConsumers";
+    /// The old credential is being taken away.
+    pub const REVOKING_CREDENTIAL: &str = "RevokingCredential";
+    /// The engine serves the certificate in its Secret.
+    pub const CERTIFICATE_SERVED: &str = "CertificateServed";
+    /// The engine does not serve the renewed certificate yet.
+    pub const CERTIFICATE_PENDING: &str = "CertificatePending";
+    /// The engine has no TLS.
+    pub const NO_TLS: &str = "NoTls";
+    /// cert-manager has not issued the certificate.
+    pub const ISSUER_NOT_READY: &str = "IssuerNotReady";
+    /// The storage class cannot make volumes larger.
+    pub const EXPANSION_NOT_SUPPORTED: &str = "ExpansionNotSupported";
+    /// The volume is being made larger.
+    pub const RESIZING: &str = "Resizing";
+    /// The volume is as large as asked.
+    pub const RESIZED: &str = "Resized";
+    /// Others use it.
+    pub const IN_USE: &str = "InUse";
+    /// Nobody uses it.
+    pub const NOT_IN_USE: &str = "NotInUse";
+    /// DynamoDB Local.
+    pub const DEVELOPMENT_ENGINE: &str = "DevelopmentEngine";
     /// The annotation `portico.dev/paused` is `"true"`.
     pub const PAUSED: &str = "Paused";
     /// No pause was asked for.
     pub const NOT_PAUSED: &str = "NotPaused";
+}
+
+/// The schema of a time in a status.
+pub(crate) fn time_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time", "description": "A time (RFC 3339)." })
 }
 
 /// The schema of `status.conditions`: a list that is merged by `type`.
@@ -103,7 +163,8 @@ pub fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "description": "Conditions, one of each type: Ready, Reconciling, Stalled, DependenciesReady, \
-            WorkloadAvailable, BindingReady, Paused.",
+            WorkloadAvailable, BindingReady, Paused, CredentialsCurrent, CertificateValid, StorageResized, \
+            DeletionBlocked, DevelopmentOnly.",
         "maxItems": 32,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],

@@ -2,8 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::refs::InstanceKindName;
+
 /// Set to `"true"` on a resource, the operator writes none of its objects but keeps its status fresh.
 pub const PAUSED_ANNOTATION: &str = "portico.dev/paused";
+/// A new value of this annotation on an instance or a grant asks for new credentials.
+pub const ROTATE_ANNOTATION: &str = "portico.dev/rotate";
+/// A new value of this annotation on an instance asks for a new certificate.
+pub const ROTATE_CERTIFICATE_ANNOTATION: &str = "portico.dev/rotate-certificate";
+/// Set to `"true"` on an instance that is being deleted, its consumers no longer hold it.
+pub const FORCE_DELETION_ANNOTATION: &str = "portico.dev/force-deletion";
+/// Keeps a deleted instance while others use it.
+pub const IN_USE_FINALIZER: &str = "portico.dev/in-use";
+/// Keeps a deleted grant until its user is gone from the instance.
+pub const ACCESS_FINALIZER: &str = "portico.dev/access";
 /// The kind of the custom resource that an object belongs to.
 pub const KIND_LABEL: &str = "portico.dev/kind";
 /// The value of `app.kubernetes.io/managed-by` on every object that the operator makes.
@@ -16,7 +28,7 @@ pub const NAME_LABEL: &str = "app.kubernetes.io/name";
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// On a namespace, `"true"` lets its pods read the metrics ports.
 pub const MONITORING_LABEL: &str = "portico.dev/monitoring";
-/// Value of the labels [`database_consumer`] and [`cache_consumer`].
+/// Value of the label [`consumer`].
 pub const CONSUMER: &str = "consumer";
 
 /// What the labels of one custom resource's objects say.
@@ -56,12 +68,13 @@ impl Identity<'_> {
     }
 }
 
-/// The label key of pods that may reach the database instance `name` of their namespace; the value is [`CONSUMER`].
-pub fn database_consumer(name: &str) -> String {
-    format!("database.portico.dev/{name}")
-}
-
-/// The label key of pods that may reach the cache instance `name` of their namespace; the value is [`CONSUMER`].
-pub fn cache_consumer(name: &str) -> String {
-    format!("cache.portico.dev/{name}")
+/// The label key of pods that may reach the instance `name` of their namespace; the value is [`CONSUMER`].
+pub fn consumer(kind: InstanceKindName, name: &str) -> String {
+    let prefix = match kind {
+        InstanceKindName::DatabaseInstance => "database",
+        InstanceKindName::CacheInstance => "cache",
+        InstanceKindName::BrokerInstance => "broker",
+        InstanceKindName::ObjectStore => "object-store",
+    };
+    format!("{prefix}.portico.dev/{name}")
 }

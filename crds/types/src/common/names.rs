@@ -51,8 +51,11 @@ impl ServiceName {
     /// # Errors
     /// [`InvalidName`] when it is longer than [`MAX_SERVICE_NAME`], not a DNS label, or ends like an engine's objects.
     pub fn new(name: &str) -> Result<Self, InvalidName> {
-        if name.ends_with("-postgresql") || name.ends_with("-valkey") {
-            let problem = "names that end in -postgresql or -valkey belong to instances; choose another one";
+        if EngineName::ALL
+            .iter()
+            .any(|engine| name.strip_suffix(engine.as_str()).is_some_and(|rest| rest.ends_with('-')))
+        {
+            let problem = "names that end in a hyphen and an engine's name belong to instances; choose another one";
             return Err(InvalidName { name: name.to_owned(), problem });
         }
         checked(name, MAX_SERVICE_NAME, "it is longer than 32 characters").map(Self)
@@ -96,8 +99,16 @@ impl fmt::Display for ServiceName {
 pub enum EngineName {
     /// `postgresql`
     PostgreSql,
+    /// `mariadb`
+    MariaDb,
+    /// `dynamodb`
+    DynamoDb,
     /// `valkey`
     Valkey,
+    /// `rabbitmq`
+    RabbitMq,
+    /// `garage`
+    Garage,
 }
 
 impl EngineName {
@@ -105,7 +116,24 @@ impl EngineName {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PostgreSql => "postgresql",
+            Self::MariaDb => "mariadb",
+            Self::DynamoDb => "dynamodb",
             Self::Valkey => "valkey",
+            Self::RabbitMq => "rabbitmq",
+            Self::Garage => "garage",
+        }
+    }
+
+    /// Every engine.
+    pub const ALL: [Self; 6] =
+        [Self::PostgreSql, Self::MariaDb, Self::DynamoDb, Self::Valkey, Self::RabbitMq, Self::Garage];
+
+    /// How the engine spells the name of a consumer's space: SQL names without quotes have no hyphens, names of
+    /// buckets no underscores. Names of resources have no underscores, so two never become one.
+    pub fn space(self, name: &str) -> String {
+        match self {
+            Self::PostgreSql | Self::MariaDb => name.replace('-', "_"),
+            Self::DynamoDb | Self::Valkey | Self::RabbitMq | Self::Garage => name.to_owned(),
         }
     }
 }
@@ -146,9 +174,25 @@ impl InstanceName {
         format!("{}-credentials", self.workload())
     }
 
-    /// The binding Secret.
+    /// The binding Secret: of the instance's own grant, or published by its controller when somebody else runs the
+    /// engine.
     pub fn binding(&self) -> String {
         format!("{}-binding", self.workload())
+    }
+
+    /// The grant behind the instance's own binding.
+    pub fn own_grant(&self) -> String {
+        self.workload()
+    }
+
+    /// The `StatefulSet`, Service and network policy of the copies for reading.
+    pub fn read(&self) -> String {
+        format!("{}-read", self.workload())
+    }
+
+    /// The Secret with the engine's certificate.
+    pub fn tls(&self) -> String {
+        format!("{}-tls", self.workload())
     }
 
     /// The volume claim. The name is the one that a `StatefulSet` would derive from a template called `data`.
@@ -160,6 +204,41 @@ impl InstanceName {
 impl fmt::Display for InstanceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+/// The most characters of a grant's name: those of an instance's workload.
+pub const MAX_GRANT_NAME: usize = 54;
+
+/// The name of a grant and, by its methods, of its objects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantName(String);
+
+impl GrantName {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when it has less than 3 or more than [`MAX_GRANT_NAME`] characters or is not a DNS label.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        if name.len() < 3 {
+            return Err(InvalidName { name: name.to_owned(), problem: "it is shorter than 3 characters" });
+        }
+        checked(name, MAX_GRANT_NAME, "it is longer than 54 characters").map(Self)
+    }
+
+    /// The name of the resource.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The binding Secret.
+    pub fn binding(&self) -> String {
+        format!("{}-binding", self.0)
+    }
+
+    /// The Secret with the logins, of which there are two while they are replaced.
+    pub fn logins(&self) -> String {
+        format!("{}-logins", self.0)
     }
 }
 

@@ -15,13 +15,49 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// Names an instance (`DatabaseInstance` or `CacheInstance`) of the same namespace.
+/// Names an instance of the same namespace; which kind follows from the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceRef {
     /// Name of the instance. It has to be in the same namespace.
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
+}
+
+/// Names an instance of any kind of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TypedInstanceRef {
+    /// Kind of the instance.
+    pub kind: InstanceKindName,
+    /// Name of the instance. It has to be in the same namespace.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+}
+
+/// The instance kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum InstanceKindName {
+    /// A database.
+    DatabaseInstance,
+    /// A cache.
+    CacheInstance,
+    /// A message broker.
+    BrokerInstance,
+    /// An object store.
+    ObjectStore,
+}
+
+impl InstanceKindName {
+    /// As it is written in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DatabaseInstance => "DatabaseInstance",
+            Self::CacheInstance => "CacheInstance",
+            Self::BrokerInstance => "BrokerInstance",
+            Self::ObjectStore => "ObjectStore",
+        }
+    }
 }
 
 /// An instance that the operator makes for this resource alone and that goes when the resource goes.

@@ -7,6 +7,7 @@ use portico_crds::common::labels::Identity;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::Generated;
 use crate::digest::digest;
 
 /// The passwords of one engine by file name.
@@ -32,13 +33,14 @@ impl Credentials {
     ///
     /// # Errors
     /// [`InvalidCredentials`] names the key that cannot be used.
-    pub fn read(keys: &[&'static str], data: &BTreeMap<String, ByteString>) -> Result<Self, InvalidCredentials> {
+    pub fn read(passwords: &[Generated], data: &BTreeMap<String, ByteString>) -> Result<Self, InvalidCredentials> {
         let value = |key: &'static str| {
             let text = data.get(key).and_then(|bytes| std::str::from_utf8(&bytes.0).ok());
             let usable = text.filter(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()));
             usable.map(|text| (key, text.to_owned())).ok_or(InvalidCredentials { key })
         };
-        Ok(Self { values: keys.iter().map(|key| value(key)).collect::<Result<_, _>>()?, exists: true })
+        let values = passwords.iter().map(|password| value(password.key)).collect::<Result<_, _>>()?;
+        Ok(Self { values, exists: true })
     }
 
     /// New passwords, not written yet.
@@ -81,13 +83,14 @@ impl fmt::Debug for Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builtin::password;
 
     #[test]
     fn a_missing_key_is_named_and_nothing_is_shown() {
         let data = [("password".to_owned(), ByteString(b"hunter2".to_vec()))].into();
-        let error = Credentials::read(&["password", "superuser-password"], &data).unwrap_err();
+        let error = Credentials::read(&[password("password"), password("superuser-password")], &data).unwrap_err();
         assert_eq!(error.key, "superuser-password");
-        let credentials = Credentials::read(&["password"], &data).unwrap();
+        let credentials = Credentials::read(&[password("password")], &data).unwrap();
         assert!(credentials.exist() && credentials.get("password") == "hunter2");
         assert!(!format!("{credentials:?}").contains("hunter2"));
     }
@@ -96,7 +99,7 @@ mod tests {
     fn line_breaks_and_blanks_are_refused() {
         for value in ["", "a b", "a\n"] {
             let data = [("password".to_owned(), ByteString(value.as_bytes().to_vec()))].into();
-            assert!(Credentials::read(&["password"], &data).is_err(), "{value:?}");
+            assert!(Credentials::read(&[password("password")], &data).is_err(), "{value:?}");
         }
     }
 }

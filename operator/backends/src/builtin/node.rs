@@ -2,23 +2,22 @@
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, ContainerPort, ExecAction, Lifecycle, LifecycleHandler, PersistentVolumeClaimVolumeSource,
-    PodSpec, PodTemplateSpec, ResourceRequirements, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
+    ConfigMap, PersistentVolumeClaimVolumeSource, ResourceRequirements, Service, ServicePort, ServiceSpec, Volume,
 };
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
-use portico_crds::common::{self, labels::Identity, names::InstanceName};
+use portico_crds::common::labels::{self, Identity};
+use portico_crds::common::{self, names::InstanceName};
 use portico_operator_core::Desired;
 use std::collections::BTreeMap;
 
-use super::{CREDENTIALS, DATA, Engine, FILES, credentials::Credentials, storage::Claim};
-use crate::{binding::Binding, digest::digest, network, pods};
+use super::pod::{self, Part};
+use super::{Engine, Settings, credentials::Credentials, replicas, storage::Claim};
+use crate::{digest::digest, network, pods};
 
-/// The user and group that the engines' images have.
-const UID: i64 = 999;
-/// The annotation that rolls the pod when its configuration or its passwords change.
-pub const HASH_ANNOTATION: &str = "portico.dev/config-hash";
+pub use super::pod::HASH_ANNOTATION;
 
 /// One instance to be run.
 #[derive(Clone, Debug)]
@@ -29,12 +28,18 @@ pub struct Node {
     pub kind: String,
     /// Its namespace.
     pub namespace: String,
+    /// The operator's namespace, from which it is administered.
+    pub operator_namespace: String,
     /// The engine's image.
     pub image: String,
     /// When the image is pulled: `IfNotPresent`, `Always`, `Never`.
     pub pull_policy: String,
     /// The resources of the spec.
     pub resources: Option<common::ResourceRequirements>,
+    /// Settings of the spec, all of them from the engine's list.
+    pub parameters: BTreeMap<String, String>,
+    /// Number of copies for reading.
+    pub read_replicas: i32,
     /// The volume.
     pub claim: Claim,
     /// The passwords.
@@ -49,42 +54,61 @@ impl Node {
         format!("{}.{}.svc", self.name.workload(), self.namespace)
     }
 
-    /// How consumers reach it.
-    pub fn binding(&self) -> Binding {
-        self.engine().binding(self.host(), &self.credentials)
+    /// The DNS name of the Service of the copies.
+    pub fn read_host(&self) -> Option<String> {
+        (self.read_replicas > 0).then(|| format!("{}.{}.svc", self.name.read(), self.namespace))
+    }
+
+    /// The names that its certificate is for. Probes come from inside the pod.
+    pub fn certificate_names(&self) -> Vec<String> {
+        let services = [self.name.workload(), self.name.read()];
+        let names = services.into_iter().flat_map(|service| {
+            let short = format!("{service}.{}", self.namespace);
+            [service, short.clone(), format!("{short}.svc")]
+        });
+        names.chain(["localhost".to_owned(), "127.0.0.1".to_owned()]).collect()
     }
 
     /// The objects in apply order: what a pod needs comes before the pod. There is no disruption budget: for a single
     /// pod it could only block the draining of its node for ever.
     pub fn objects(&self) -> Desired {
-        let engine = self.engine();
-        let resources = pods::resources(self.resources.as_ref(), engine.default_resources());
-        let files = engine.files(&resources);
+        let resources = pods::resources(self.resources.as_ref(), self.engine().default_resources());
+        let files = self.engine().files(&Settings { resources: &resources, parameters: &self.parameters });
+        let hash = self.hash(&files);
         let mut desired = Desired::new();
         desired.push(pods::service_account(self.name.workload(), self.identity()));
-        let passwords = self.credentials.secret(self.name.credentials(), self.identity());
-        desired.push_generated(passwords, self.credentials.exist(), self.retain);
+        if !self.engine().passwords().is_empty() {
+            let passwords = self.credentials.secret(self.name.credentials(), self.identity());
+            desired.push_generated(passwords, self.credentials.exist(), self.retain);
+        }
         desired.push(self.network_policy());
-        desired.push(self.service());
-        desired.push(self.binding().secret(self.name.binding(), self.identity()));
+        desired.push(self.service(self.name.workload(), self.identity()));
         // A claim that may not grow must not keep a lost pod from coming back; a new one comes before its pod.
         if !self.claim.exists {
             self.push_claim(&mut desired);
         }
-        let set = self.stateful_set(resources, &files);
-        desired.push(self.config_map(files));
-        desired.push(set);
+        desired.push(ConfigMap {
+            metadata: metadata(self.name.workload(), self.identity()),
+            data: Some(files),
+            ..ConfigMap::default()
+        });
+        desired.push(self.stateful_set(resources.clone(), &hash));
+        if self.read_replicas > 0 {
+            desired.extend(replicas::objects(self, resources, &hash));
+        }
         if self.claim.exists {
             self.push_claim(&mut desired);
         }
         desired
     }
 
-    fn engine(&self) -> &'static dyn Engine {
+    /// What the engine brings.
+    pub fn engine(&self) -> &'static dyn Engine {
         super::engine(self.name.engine())
     }
 
-    fn identity(&self) -> Identity<'_> {
+    /// The labels of its objects.
+    pub fn identity(&self) -> Identity<'_> {
         Identity {
             program: self.name.engine().as_str(),
             instance: self.name.as_str(),
@@ -93,8 +117,10 @@ impl Node {
         }
     }
 
-    fn metadata(&self) -> ObjectMeta {
-        ObjectMeta { name: Some(self.name.workload()), labels: Some(self.identity().labels()), ..ObjectMeta::default() }
+    /// The hash that rolls the pods.
+    fn hash(&self, files: &BTreeMap<String, String>) -> String {
+        let files = digest(files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())));
+        digest([("files", files.as_bytes()), ("passwords", self.credentials.digest().as_bytes())])
     }
 
     fn push_claim(&self, desired: &mut Desired) {
@@ -102,107 +128,48 @@ impl Node {
         if self.retain { desired.push_retained(claim) } else { desired.push(claim) }
     }
 
-    fn config_map(&self, files: BTreeMap<String, String>) -> ConfigMap {
-        ConfigMap { metadata: self.metadata(), data: Some(files), ..ConfigMap::default() }
-    }
-
-    fn network_policy(&self) -> k8s_openapi::api::networking::v1::NetworkPolicy {
+    fn network_policy(&self) -> NetworkPolicy {
         let engine = self.engine();
-        let consumers = network::consumers(engine.consumer_label(self.name.as_str()));
-        let ingress = network::ingress(engine.port(), vec![consumers]);
-        network::policy(self.name.workload(), self.identity(), vec![ingress], Vec::new())
+        let consumers = network::consumers(labels::consumer(engine.kind(), self.name.as_str()));
+        let operator = network::namespace(&self.operator_namespace);
+        let mut peers = vec![consumers];
+        if self.read_replicas > 0 {
+            peers.push(network::pods(replicas::identity(self).selector()));
+        }
+        // The operator also uses what it has made, as a consumer would.
+        peers.push(operator.clone());
+        let mut ingress = vec![network::ingress(engine.port(), peers)];
+        if engine.admin_port() != engine.port() {
+            ingress.push(network::ingress(engine.admin_port(), vec![operator]));
+        }
+        network::policy(self.name.workload(), self.identity(), ingress, Vec::new())
     }
 
-    fn service(&self) -> Service {
-        let port = ServicePort {
-            name: Some(self.name.engine().as_str().to_owned()),
-            port: self.engine().port().into(),
-            target_port: Some(IntOrString::String("engine".to_owned())),
+    /// A Service in front of the pods of `identity`.
+    pub(super) fn service(&self, name: String, identity: Identity<'_>) -> Service {
+        let engine = self.engine();
+        let port = |name: &str, number: u16, target: &str| ServicePort {
+            name: Some(name.to_owned()),
+            port: number.into(),
+            target_port: Some(IntOrString::String(target.to_owned())),
             protocol: Some("TCP".to_owned()),
             ..ServicePort::default()
         };
+        let admin = (engine.admin_port() != engine.port()).then(|| port("admin", engine.admin_port(), "admin"));
+        let ports = std::iter::once(port(self.name.engine().as_str(), engine.port(), "engine")).chain(admin);
         Service {
-            metadata: self.metadata(),
+            metadata: metadata(name, identity),
             spec: Some(ServiceSpec {
                 type_: Some("ClusterIP".to_owned()),
-                selector: Some(self.identity().selector()),
-                ports: Some(vec![port]),
+                selector: Some(identity.selector()),
+                ports: Some(ports.collect()),
                 ..ServiceSpec::default()
             }),
             ..Service::default()
         }
     }
 
-    fn stateful_set(&self, resources: ResourceRequirements, files: &BTreeMap<String, String>) -> StatefulSet {
-        let files_hash = digest(files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())));
-        let hash = digest([("files", files_hash.as_bytes()), ("passwords", self.credentials.digest().as_bytes())]);
-        StatefulSet {
-            metadata: self.metadata(),
-            spec: Some(StatefulSetSpec {
-                replicas: Some(1),
-                service_name: Some(self.name.workload()),
-                selector: LabelSelector { match_labels: Some(self.identity().selector()), match_expressions: None },
-                template: PodTemplateSpec {
-                    metadata: Some(ObjectMeta {
-                        labels: Some(self.identity().labels()),
-                        annotations: Some([(HASH_ANNOTATION.to_owned(), hash)].into()),
-                        ..ObjectMeta::default()
-                    }),
-                    spec: Some(self.pod(resources)),
-                },
-                ..StatefulSetSpec::default()
-            }),
-            ..StatefulSet::default()
-        }
-    }
-
-    fn pod(&self, resources: ResourceRequirements) -> PodSpec {
-        PodSpec {
-            service_account_name: Some(self.name.workload()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            security_context: Some(pods::pod_security(UID)),
-            termination_grace_period_seconds: Some(self.engine().grace_period()),
-            containers: vec![self.container(resources)],
-            volumes: Some(self.volumes()),
-            ..PodSpec::default()
-        }
-    }
-
-    fn container(&self, resources: ResourceRequirements) -> Container {
-        let engine = self.engine();
-        let probe = |script: &str, rhythm| Some(pods::exec_probe(&format!("{FILES}/{script}"), rhythm));
-        let stop = engine.stop_command().map(|command| Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                exec: Some(ExecAction { command: Some(["/bin/sh", "-c", command].map(str::to_owned).into()) }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        });
-        Container {
-            name: self.name.engine().as_str().to_owned(),
-            image: Some(self.image.clone()),
-            image_pull_policy: Some(self.pull_policy.clone()),
-            command: Some(vec!["/bin/sh".to_owned(), format!("{FILES}/start.sh")]),
-            ports: Some(vec![ContainerPort {
-                name: Some("engine".to_owned()),
-                container_port: engine.port().into(),
-                protocol: Some("TCP".to_owned()),
-                ..ContainerPort::default()
-            }]),
-            resources: Some(resources),
-            // Five minutes for making or recovering the data; then it has to answer.
-            startup_probe: probe("alive.sh", pods::Rhythm { period: 1, timeout: 5, failures: 300 }),
-            readiness_probe: probe("ready.sh", pods::Rhythm { period: 5, timeout: 5, failures: 2 }),
-            liveness_probe: probe("alive.sh", pods::Rhythm { period: 10, timeout: 5, failures: 6 }),
-            lifecycle: stop,
-            security_context: Some(pods::container_security()),
-            volume_mounts: Some(self.mounts()),
-            ..Container::default()
-        }
-    }
-
-    fn volumes(&self) -> Vec<Volume> {
+    fn stateful_set(&self, resources: ResourceRequirements, hash: &str) -> StatefulSet {
         let data = Volume {
             name: "data".to_owned(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
@@ -211,29 +178,20 @@ impl Node {
             }),
             ..Volume::default()
         };
-        let scratch = self.engine().scratch().iter();
-        let scratch = scratch.map(|one| pods::scratch(one.name, one.size, one.memory.then_some("Memory")));
-        [
-            data,
-            pods::config("files", self.name.workload()),
-            pods::secret("credentials", self.name.credentials()),
-            pods::scratch("tmp", "64Mi", None),
-        ]
-        .into_iter()
-        .chain(scratch)
-        .collect()
+        StatefulSet {
+            metadata: metadata(self.name.workload(), self.identity()),
+            spec: Some(StatefulSetSpec {
+                replicas: Some(1),
+                service_name: Some(self.name.workload()),
+                selector: LabelSelector { match_labels: Some(self.identity().selector()), match_expressions: None },
+                template: pod::template(self, Part::Primary, self.identity(), hash, resources, Some(data)),
+                ..StatefulSetSpec::default()
+            }),
+            ..StatefulSet::default()
+        }
     }
+}
 
-    fn mounts(&self) -> Vec<VolumeMount> {
-        let scratch = self.engine().scratch().iter().map(|one| pods::mount(one.name, one.path, false));
-        [
-            pods::mount("data", DATA, false),
-            pods::mount("files", FILES, true),
-            pods::mount("credentials", CREDENTIALS, true),
-            pods::mount("tmp", "/tmp", false),
-        ]
-        .into_iter()
-        .chain(scratch)
-        .collect()
-    }
+pub(super) fn metadata(name: String, identity: Identity<'_>) -> ObjectMeta {
+    ObjectMeta { name: Some(name), labels: Some(identity.labels()), ..ObjectMeta::default() }
 }

@@ -1,25 +1,56 @@
-//! PostgreSQL as one pod: a database `app` that belongs to the role `app`.
+//! PostgreSQL as one pod.
 //!
 //! The script makes the data folder on its first start, in a folder that is renamed when it is complete, and makes the
 //! roles' passwords equal to the Secret at every start. So a volume without its Secret is usable again, too.
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
-use portico_crds::common::{labels, names::EngineName};
-use portico_crds::database_instance::DEFAULT_VERSION;
+use portico_crds::common::{InstanceKindName, names::EngineName};
+use portico_crds::database_instance::POSTGRESQL_VERSION;
 use std::collections::BTreeMap;
 
-use super::{Engine, Scratch, credentials::Credentials};
-use crate::{binding::Binding, pods::DefaultResources};
+use super::{Administrator, Engine, Generated, Scratch, Settings, lines, password};
+use crate::binding::{LoginStyle, Shape, SpaceEntry};
+use crate::pods::DefaultResources;
 
 /// The engine.
 pub struct PostgreSql;
 
-/// The role and the database that consumers use.
-const APP: &str = "app";
+const SHAPE: Shape = Shape {
+    type_: "postgresql",
+    also: &[],
+    schemes: ["postgresql", "postgresql"],
+    space: Some(SpaceEntry { key: "database", required: true, in_uri: true }),
+    identity: LoginStyle::Password,
+    sslmode: true,
+    public_host: None,
+};
+
+/// What a spec may set: memory, connections, time limits and what is logged; nothing that opens or breaks the server.
+const PARAMETERS: &[&str] = &[
+    "checkpoint_timeout",
+    "deadlock_timeout",
+    "default_statistics_target",
+    "effective_cache_size",
+    "idle_in_transaction_session_timeout",
+    "lock_timeout",
+    "log_min_duration_statement",
+    "maintenance_work_mem",
+    "max_connections",
+    "max_wal_size",
+    "min_wal_size",
+    "random_page_cost",
+    "shared_buffers",
+    "statement_timeout",
+    "timezone",
+    "work_mem",
+];
 
 impl Engine for PostgreSql {
     fn name(&self) -> EngineName {
         EngineName::PostgreSql
+    }
+
+    fn kind(&self) -> InstanceKindName {
+        InstanceKindName::DatabaseInstance
     }
 
     fn component(&self) -> &'static str {
@@ -30,25 +61,36 @@ impl Engine for PostgreSql {
         5432
     }
 
-    fn default_version(&self) -> &'static str {
-        DEFAULT_VERSION
+    fn administrator(&self) -> Option<Administrator> {
+        Some(Administrator { username: "portico_admin", password: "admin-password" })
     }
 
-    fn passwords(&self) -> &'static [&'static str] {
-        &["password", "superuser-password"]
+    fn default_version(&self) -> &'static str {
+        POSTGRESQL_VERSION
+    }
+
+    fn passwords(&self) -> &'static [Generated] {
+        const { &[password("superuser-password"), password("admin-password"), password("replication-password")] }
     }
 
     fn default_resources(&self) -> DefaultResources {
         DefaultResources { cpu: "100m", memory: "128Mi", memory_limit: "512Mi" }
     }
 
-    fn files(&self, _: &ResourceRequirements) -> BTreeMap<String, String> {
+    fn parameters(&self) -> &'static [&'static str] {
+        PARAMETERS
+    }
+
+    fn files(&self, settings: &Settings<'_>) -> BTreeMap<String, String> {
+        let quoted =
+            settings.parameters.iter().map(|(key, value)| (key.clone(), format!("'{}'", value.replace('\'', "''"))));
         [
             ("start.sh", include_str!("start.sh")),
             ("ready.sh", include_str!("ready.sh")),
             ("alive.sh", include_str!("alive.sh")),
             ("postgresql.conf", include_str!("postgresql.conf")),
             ("pg_hba.conf", include_str!("pg_hba.conf")),
+            ("parameters.conf", &lines(&quoted.collect(), " = ")),
         ]
         .map(|(name, text)| (name.to_owned(), text.to_owned()))
         .into()
@@ -71,22 +113,7 @@ impl Engine for PostgreSql {
         60
     }
 
-    fn binding(&self, host: String, credentials: &Credentials) -> Binding {
-        Binding {
-            engine: EngineName::PostgreSql,
-            provider: labels::MANAGED_BY.to_owned(),
-            host,
-            port: self.port(),
-            username: APP.to_owned(),
-            password: credentials.get("password").to_owned(),
-            database: Some(APP.to_owned()),
-            ca: None,
-            // The server has no certificate: asking for TLS would cost a round trip and change nothing.
-            sslmode: Some("disable".to_owned()),
-        }
-    }
-
-    fn consumer_label(&self, instance: &str) -> String {
-        labels::database_consumer(instance)
+    fn shape(&self) -> &'static Shape {
+        &SHAPE
     }
 }

@@ -1,19 +1,37 @@
-//! Valkey as one pod: every write is logged to the volume, and one user `app` may do everything but administer.
+//! Valkey as one pod: every write is logged to the volume. An image of Redis 7 runs as well.
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
 use portico_crds::cache_instance::DEFAULT_VERSION;
-use portico_crds::common::{labels, names::EngineName, quantities::Quantity};
+use portico_crds::common::{InstanceKindName, names::EngineName};
 use std::collections::BTreeMap;
 
-use super::{Engine, Scratch, credentials::Credentials};
-use crate::{binding::Binding, pods::DefaultResources};
+use super::{Administrator, Engine, Generated, Scratch, Settings, lines, password};
+use crate::binding::{LoginStyle, Shape, SpaceEntry};
+use crate::pods::DefaultResources;
 
 /// The engine.
 pub struct Valkey;
 
+const SHAPE: Shape = Shape {
+    type_: "redis",
+    also: &["valkey"],
+    schemes: ["redis", "rediss"],
+    space: Some(SpaceEntry { key: "prefix", required: false, in_uri: false }),
+    identity: LoginStyle::Password,
+    sslmode: false,
+    public_host: None,
+};
+
+/// What a spec may set. Durability and the memory limit are not among them: they are promises of the platform.
+const PARAMETERS: &[&str] =
+    &["hz", "latency-monitor-threshold", "maxclients", "notify-keyspace-events", "slowlog-log-slower-than", "timeout"];
+
 impl Engine for Valkey {
     fn name(&self) -> EngineName {
         EngineName::Valkey
+    }
+
+    fn kind(&self) -> InstanceKindName {
+        InstanceKindName::CacheInstance
     }
 
     fn component(&self) -> &'static str {
@@ -24,20 +42,30 @@ impl Engine for Valkey {
         6379
     }
 
+    fn administrator(&self) -> Option<Administrator> {
+        Some(Administrator { username: "portico_admin", password: "admin-password" })
+    }
+
     fn default_version(&self) -> &'static str {
         DEFAULT_VERSION
     }
 
-    fn passwords(&self) -> &'static [&'static str] {
-        &["password"]
+    fn passwords(&self) -> &'static [Generated] {
+        const { &[password("admin-password"), password("replication-password")] }
     }
 
     fn default_resources(&self) -> DefaultResources {
         DefaultResources { cpu: "50m", memory: "64Mi", memory_limit: "256Mi" }
     }
 
-    fn files(&self, resources: &ResourceRequirements) -> BTreeMap<String, String> {
-        let configuration = format!("{}maxmemory {}\n", include_str!("valkey.conf"), memory(resources));
+    fn parameters(&self) -> &'static [&'static str] {
+        PARAMETERS
+    }
+
+    fn files(&self, settings: &Settings<'_>) -> BTreeMap<String, String> {
+        let parameters = lines(settings.parameters, " ");
+        let configuration =
+            format!("{}maxmemory {}\n{parameters}", include_str!("valkey.conf"), data_memory(settings.memory()));
         [
             ("start.sh", include_str!("start.sh").to_owned()),
             ("ready.sh", include_str!("ready.sh").to_owned()),
@@ -52,39 +80,19 @@ impl Engine for Valkey {
         &[Scratch { name: "run", path: "/run/portico", size: "1Mi", memory: true }]
     }
 
-    fn stop_command(&self) -> Option<&'static str> {
-        None
-    }
-
     fn grace_period(&self) -> i64 {
         30
     }
 
-    fn binding(&self, host: String, credentials: &Credentials) -> Binding {
-        Binding {
-            engine: EngineName::Valkey,
-            provider: labels::MANAGED_BY.to_owned(),
-            host,
-            port: self.port(),
-            username: "app".to_owned(),
-            password: credentials.get("password").to_owned(),
-            database: None,
-            ca: None,
-            sslmode: None,
-        }
-    }
-
-    fn consumer_label(&self, instance: &str) -> String {
-        labels::cache_consumer(instance)
+    fn shape(&self) -> &'static Shape {
+        &SHAPE
     }
 }
 
 /// Bytes for data: three quarters of the memory limit, so that rewriting the log and the clients' buffers have the
 /// rest. When it is full, writes are refused; nothing is dropped silently.
-fn memory(resources: &ResourceRequirements) -> String {
-    let limit = resources.limits.as_ref().and_then(|limits| limits.get("memory"));
-    let bytes = limit.and_then(|limit| Quantity::parse(&limit.0).ok()).map_or(0, |limit| limit.whole());
-    (bytes / 4 * 3).to_string()
+fn data_memory(limit: u64) -> u64 {
+    limit / 4 * 3
 }
 
 #[cfg(test)]
@@ -93,9 +101,10 @@ mod tests {
     use crate::pods;
 
     #[test]
-    fn data_gets_three_quarters_of_the_memory() {
+    fn data_gets_three_quarters_of_the_memory_and_parameters_come_last() {
         let resources = pods::resources(None, Valkey.default_resources());
-        assert_eq!(memory(&resources), (192 * 1024 * 1024).to_string());
-        assert!(Valkey.files(&resources)["valkey.conf"].ends_with("\nmaxmemory 201326592\n"));
+        let parameters = [("hz".to_owned(), "20".to_owned())].into();
+        let files = Valkey.files(&Settings { resources: &resources, parameters: &parameters });
+        assert!(files["valkey.conf"].ends_with("\nmaxmemory 201326592\nhz 20\n"));
     }
 }

@@ -1,19 +1,35 @@
 #!/bin/sh
-# Starts Valkey (or Redis) as process 1.
+# Starts Valkey (or Redis) as process 1. Safe to be killed at any point: all that it does is repeated at every start.
 set -eu
 umask 077
 trap 'exit 143' INT TERM
+# shellcheck source-path=SCRIPTDIR source=shared.sh
+. /etc/portico/engine/shared.sh
 
-# A folder of our own: the volume's root may belong to another user.
-mkdir -p /data/valkey
+mkdir -p "$data"
+admin=$(cat "$secrets/admin-password")
+replica=$(cat "$secrets/replication-password")
 
-# The list of users lies in memory, like the mounted password. `app` may do everything with keys and channels; commands
-# that administer, stall or empty the server are not for it.
-cat >/run/portico/users.acl <<ACL
-user default off resetchannels -@all
-user app on >$(cat /etc/portico/credentials/password) ~* &* +@all -@admin -@dangerous +info
-ACL
+# The operator's user administers users, ends their connections, removes their keys and renews the certificate; the
+# copies' user copies. Users that the operator made stay.
+{
+    echo "user default off resetchannels -@all"
+    echo "user portico_admin on >$admin resetchannels ~* -@all +ping +info +select +scan +unlink +flushall" \
+        "+acl|setuser +acl|deluser +acl|getuser +acl|list +acl|save +acl|load +client|list +client|kill" \
+        "+client|setinfo +config|set"
+    echo "user portico_replica on >$replica resetchannels -@all +ping +psync +replconf"
+    [ ! -e "$users" ] || others <"$users"
+} | write_users
 
-server=valkey-server
-command -v "$server" >/dev/null || server=redis-server
-exec "$server" /etc/portico/engine/valkey.conf
+configuration=/etc/portico/engine/valkey.conf
+if [ "${PORTICO_ROLE-primary}" = replica ]; then
+    cat >"$run/replica.conf" <<CONF
+include $configuration
+replicaof $PORTICO_PRIMARY 6379
+masteruser portico_replica
+masterauth $replica
+CONF
+    configuration=$run/replica.conf
+fi
+cat "$tls/tls.crt" "$tls/ca.crt" >"$run/tls.seen"
+exec "$(program server)" "$configuration"

@@ -1,6 +1,11 @@
 //! The binding Secret (servicebinding.io): the one shape in which every engine is published and every consumer reads,
 //! whoever runs it.
 
+mod read;
+mod shape;
+
+pub use shape::{Identity as LoginStyle, Shape, SpaceEntry};
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::ObjectMeta;
@@ -8,7 +13,7 @@ use portico_crds::common::{labels::Identity, names::EngineName};
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::digest::digest;
+use crate::{builtin, digest::digest};
 
 /// How an engine is reached and used.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,15 +26,19 @@ pub struct Binding {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// User.
+    /// User, or access key id.
     pub username: String,
-    /// Password.
+    /// Password, or secret key.
     pub password: String,
-    /// Database; only for databases.
-    pub database: Option<String>,
+    /// Database, virtual host, key prefix or bucket.
+    pub space: Option<String>,
+    /// Region (object stores and DynamoDB).
+    pub region: Option<String>,
+    /// Whether it speaks TLS.
+    pub tls: bool,
     /// Certificates (PEM) that the server's certificate is checked against.
     pub ca: Option<String>,
-    /// Whether and how TLS is used, as libpq has it.
+    /// Whether and how TLS is used, as libpq has it; only where the engine's clients have such a mode.
     pub sslmode: Option<String>,
 }
 
@@ -43,40 +52,13 @@ pub struct InvalidBinding {
     pub problem: String,
 }
 
-const MISSING: &str = "is missing or empty";
-const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
-
-/// The value of the entry `type` (the names of Spring Cloud Bindings, which libraries recognise).
-pub const fn binding_type(engine: EngineName) -> &'static str {
-    match engine {
-        EngineName::PostgreSql => "postgresql",
-        EngineName::Valkey => "redis",
-    }
-}
-
 impl Binding {
     /// Reads the data of a Secret.
     ///
     /// # Errors
     /// [`InvalidBinding`] names the first key whose value is missing or cannot be used. Values are never repeated.
     pub fn read(engine: EngineName, data: &BTreeMap<String, ByteString>) -> Result<Self, InvalidBinding> {
-        let entries = Entries(data);
-        entries.check_type(engine)?;
-        let database = match engine {
-            EngineName::PostgreSql => Some(entries.required("database")?),
-            EngineName::Valkey => None,
-        };
-        Ok(Self {
-            engine,
-            provider: entries.optional("provider")?.unwrap_or_else(|| "external".to_owned()),
-            host: entries.host()?,
-            port: entries.port()?,
-            username: entries.required("username")?,
-            password: entries.required("password")?,
-            database,
-            ca: entries.certificates()?,
-            sslmode: entries.ssl_mode()?,
-        })
+        read::Entries(data).binding(engine)
     }
 
     /// `host:port`, with brackets around an IPv6 address.
@@ -87,12 +69,18 @@ impl Binding {
 
     /// The URI (RFC 3986) that clients of the engine take.
     pub fn uri(&self) -> String {
-        let scheme = binding_type(self.engine);
-        let (user, password) = (percent_encoded(&self.username), percent_encoded(&self.password));
-        let mut uri = format!("{scheme}://{user}:{password}@{}", self.endpoint());
-        if let Some(database) = &self.database {
+        let shape = self.shape();
+        let scheme = shape.schemes[usize::from(self.tls)];
+        let mut uri = match shape.identity {
+            LoginStyle::Password => {
+                let (user, password) = (percent_encoded(&self.username), percent_encoded(&self.password));
+                format!("{scheme}://{user}:{password}@{}", self.endpoint())
+            }
+            LoginStyle::AccessKey => format!("{scheme}://{}", self.endpoint()),
+        };
+        if let (Some(space), Some(true)) = (&self.space, shape.space.map(|entry| entry.in_uri)) {
             uri.push('/');
-            uri.push_str(&percent_encoded(database));
+            uri.push_str(&percent_encoded(space));
         }
         if let Some(mode) = &self.sslmode {
             uri.push_str("?sslmode=");
@@ -103,17 +91,28 @@ impl Binding {
 
     /// The entries of the Secret.
     pub fn entries(&self) -> BTreeMap<String, String> {
+        let shape = self.shape();
         let mut entries = BTreeMap::new();
         let mut set = |key: &str, value: String| entries.insert(key.to_owned(), value);
-        set("type", binding_type(self.engine).to_owned());
+        set("type", shape.type_.to_owned());
         set("provider", self.provider.clone());
         set("host", self.host.clone());
         set("port", self.port.to_string());
         set("username", self.username.clone());
         set("password", self.password.clone());
+        set("tls", self.tls.to_string());
         set("uri", self.uri());
-        for (key, value) in [("database", &self.database), ("ca.crt", &self.ca), ("sslmode", &self.sslmode)] {
-            if let Some(value) = value {
+        if shape.identity == LoginStyle::AccessKey {
+            set("access-key-id", self.username.clone());
+            set("secret-access-key", self.password.clone());
+            let scheme = if self.tls { "https" } else { "http" };
+            set("endpoint", format!("{scheme}://{}", self.endpoint()));
+        }
+        let space = shape.space.map_or("", |entry| entry.key);
+        let optional =
+            [(space, &self.space), ("region", &self.region), ("ca.crt", &self.ca), ("sslmode", &self.sslmode)];
+        for (key, value) in optional {
+            if let Some(value) = value.as_ref().filter(|_| !key.is_empty()) {
                 set(key, value.clone());
             }
         }
@@ -124,93 +123,27 @@ impl Binding {
     pub fn secret(&self, name: String, identity: Identity<'_>) -> Secret {
         Secret {
             metadata: ObjectMeta { name: Some(name), labels: Some(identity.labels()), ..ObjectMeta::default() },
-            type_: Some(format!("servicebinding.io/{}", binding_type(self.engine))),
+            type_: Some(format!("servicebinding.io/{}", self.shape().type_)),
             string_data: Some(self.entries()),
             ..Secret::default()
         }
+    }
+
+    fn shape(&self) -> &'static Shape {
+        builtin::engine(self.engine).shape()
     }
 }
 
 impl fmt::Debug for Binding {
     /// Shows where, not with what.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Binding({} at {})", binding_type(self.engine), self.endpoint())
+        write!(f, "Binding({} at {})", self.shape().type_, self.endpoint())
     }
 }
 
 /// The hash of a Secret's whole data: what a pod sees when it mounts it.
 pub fn data_digest(data: &BTreeMap<String, ByteString>) -> String {
     digest(data.iter().map(|(key, value)| (key.as_str(), value.0.as_slice())))
-}
-
-/// The entries of a Secret, read with words for what is wrong.
-struct Entries<'a>(&'a BTreeMap<String, ByteString>);
-
-impl Entries<'_> {
-    /// The text of a key without a trailing line break (files that became Secrets often have one).
-    fn optional(&self, key: &'static str) -> Result<Option<String>, InvalidBinding> {
-        let Some(bytes) = self.0.get(key) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| invalid(key, "is not UTF-8 text"))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        Ok((!text.is_empty()).then(|| text.to_owned()))
-    }
-
-    fn required(&self, key: &'static str) -> Result<String, InvalidBinding> {
-        let text = self.optional(key)?.ok_or_else(|| invalid(key, MISSING))?;
-        if text.contains(char::is_control) { Err(invalid(key, "holds control characters")) } else { Ok(text) }
-    }
-
-    fn check_type(&self, engine: EngineName) -> Result<(), InvalidBinding> {
-        let accepted: &[&str] = match engine {
-            EngineName::PostgreSql => &["postgresql"],
-            EngineName::Valkey => &["redis", "valkey"],
-        };
-        match self.optional("type")? {
-            Some(given) if !accepted.contains(&given.as_str()) => {
-                Err(invalid("type", format!("must be {} or left out", accepted.join(" or "))))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn host(&self) -> Result<String, InvalidBinding> {
-        let host = self.required("host")?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        if host.len() <= 253 && host.chars().all(plain) {
-            Ok(host)
-        } else {
-            Err(invalid("host", "must be a DNS name or an address, without scheme and port"))
-        }
-    }
-
-    fn port(&self) -> Result<u16, InvalidBinding> {
-        match self.required("port")?.parse() {
-            Ok(port) if port > 0 => Ok(port),
-            _ => Err(invalid("port", "must be a number from 1 to 65535")),
-        }
-    }
-
-    fn certificates(&self) -> Result<Option<String>, InvalidBinding> {
-        match self.optional("ca.crt")? {
-            Some(text) if !text.contains("-----BEGIN CERTIFICATE-----") => {
-                Err(invalid("ca.crt", "must hold certificates in PEM form"))
-            }
-            other => Ok(other),
-        }
-    }
-
-    fn ssl_mode(&self) -> Result<Option<String>, InvalidBinding> {
-        match self.optional("sslmode")? {
-            Some(mode) if !SSL_MODES.contains(&mode.as_str()) => {
-                Err(invalid("sslmode", format!("must be one of {}", SSL_MODES.join(", "))))
-            }
-            other => Ok(other),
-        }
-    }
-}
-
-fn invalid(key: &'static str, problem: impl Into<String>) -> InvalidBinding {
-    InvalidBinding { key, problem: problem.into() }
 }
 
 /// Everything but the unreserved characters of RFC 3986 as `%XX`.
@@ -295,7 +228,8 @@ mod tests {
         ) {
             let binding = Binding {
                 engine: EngineName::PostgreSql, provider: "portico".into(), host: "h.ns.svc".into(), port,
-                username, password, database: Some(database), ca: None, sslmode: Some("disable".into()),
+                username, password, space: Some(database), region: None, tls: false, ca: None,
+                sslmode: Some("disable".into()),
             };
             let data = binding.entries().into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect();
             prop_assert_eq!(Binding::read(EngineName::PostgreSql, &data).unwrap(), binding);
