@@ -93,22 +93,39 @@ impl HttpClient {
         headers: &[(HeaderName, &str)],
         body: Option<&B>,
     ) -> Result<Answer, AdminError> {
-        let unsendable = |problem: String| AdminError::Engine(format!("the request cannot be written: {problem}"));
+        let body = body.map(serde_json::to_vec).transpose().map_err(|error| unsendable(&error))?;
+        let typed = body.is_none() || headers.iter().any(|(name, _)| name == CONTENT_TYPE);
+        let usual = [(ACCEPT, "application/json"), (CONTENT_TYPE, "application/json")];
+        let usual = usual.into_iter().take(if typed { 1 } else { 2 });
+        let headers: Vec<_> = usual.chain(headers.iter().cloned()).collect();
+        self.send_bytes(method, path, &headers, Bytes::from(body.unwrap_or_default())).await
+    }
+
+    /// Sends `body` as it is by `method`, with `headers` and no others. Any status is an answer.
+    ///
+    /// # Errors
+    /// [`AdminError`] when there is no whole answer in time.
+    pub(crate) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        body: Bytes,
+    ) -> Result<Answer, AdminError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        request = request.header(ACCEPT, "application/json");
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value);
-        }
-        if body.is_some() && headers.iter().all(|(name, _)| name != CONTENT_TYPE) {
-            request = request.header(CONTENT_TYPE, "application/json");
         }
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let body = body.map(serde_json::to_vec).transpose().map_err(|error| unsendable(error.to_string()))?;
-        let body = Full::new(Bytes::from(body.unwrap_or_default()));
-        let request = request.body(body).map_err(|error| unsendable(error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|error| unsendable(&error))?;
         bounded(self.exchange(request)).await
+    }
+
+    /// Protocol, host and port, as in an URL.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, AdminError> {
@@ -183,6 +200,10 @@ pub(crate) fn segment(text: &str) -> String {
     })
 }
 
+fn unsendable(error: &dyn StdError) -> AdminError {
+    AdminError::Engine(format!("the request cannot be written: {error}"))
+}
+
 fn trusting_nobody() -> Result<ClientConfig, AdminError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -206,7 +227,7 @@ fn authorization(endpoint: &Endpoint, scheme: Scheme) -> Result<Option<HeaderVal
 }
 
 /// A failed exchange: a certificate that is not trusted is told from a server that is not there.
-fn transport(error: &(dyn StdError + 'static)) -> AdminError {
+pub(crate) fn transport(error: &(dyn StdError + 'static)) -> AdminError {
     let mut next = Some(error);
     while let Some(cause) = next {
         // An I/O error gives the source of what it wraps, and hides the wrapped error itself.
