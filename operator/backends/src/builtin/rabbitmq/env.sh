@@ -30,7 +30,9 @@ export RABBITMQ_NODENAME RABBITMQ_MNESIA_BASE RABBITMQ_MNESIA_DIR RABBITMQ_CONFI
 # is no epmd, which would listen for others.
 node_address=127.0.0.1
 node_port=25672
-RABBITMQ_CTL_ERL_ARGS="-start_epmd false -erl_epmd_port $node_port"
+without_epmd="-start_epmd false -erl_epmd_port $node_port"
+# The command line tools only call; without being told so they would listen on the node's port.
+RABBITMQ_CTL_ERL_ARGS="$without_epmd -dist_listen false"
 # A dump would be as large as the memory.
 ERL_CRASH_DUMP_SECONDS=0
 export RABBITMQ_CTL_ERL_ARGS ERL_CRASH_DUMP_SECONDS

@@ -32,7 +32,7 @@ JSON
 threads=$(nproc)
 [ "$threads" -le 4 ] || threads=4
 # With a name from the beginning the node does not start a second virtual machine to find out whether it is taken.
-RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S $threads:$threads -sname $RABBITMQ_NODENAME $RABBITMQ_CTL_ERL_ARGS \
+RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S $threads:$threads -sname $RABBITMQ_NODENAME $without_epmd \
 -kernel inet_dist_use_interface {$(echo "$node_address" | tr . ,)}"
 # Makes the script of the image replace itself by the node, which handles the stop signal itself.
 RUNNING_UNDER_SYSTEMD=true
