@@ -7,6 +7,7 @@ use portico_operator_core::Desired;
 use std::collections::BTreeMap;
 
 use crate::binding::{Binding, InvalidBinding};
+use crate::builtin;
 
 /// Reads the Secret that the user named.
 ///
@@ -21,4 +22,22 @@ pub fn objects(name: &InstanceName, identity: Identity<'_>, binding: &Binding) -
     let mut desired = Desired::new();
     desired.push(binding.secret(name.binding(), identity));
     desired
+}
+
+/// A service of Amazon that consumers use as who their service account is: there is nothing secret to publish.
+pub fn workload_identity(engine: EngineName, region: &str) -> Binding {
+    let public = builtin::engine(engine).shape().public_host;
+    Binding {
+        engine,
+        provider: "aws".to_owned(),
+        host: public.map(|host| host(region)).unwrap_or_default(),
+        port: 443,
+        username: String::new(),
+        password: String::new(),
+        space: None,
+        region: Some(region.to_owned()),
+        tls: true,
+        ca: None,
+        sslmode: None,
+    }
 }

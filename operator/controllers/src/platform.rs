@@ -1,25 +1,21 @@
 //! What the operator was installed with; the same for all resources.
 
 use portico_crds::common::names::EngineName;
+use std::collections::BTreeMap;
 
 /// The images that run when a spec names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     /// The auth service.
     pub auth_service: String,
-    /// PostgreSQL of the default version.
-    pub postgresql: String,
-    /// Valkey of the default version.
-    pub valkey: String,
+    /// The engines, each of its default version.
+    pub engines: BTreeMap<EngineName, String>,
 }
 
 impl Images {
-    /// The image of an engine.
+    /// The image of an engine; empty when the operator was not told, which the pod's status then says.
     pub fn engine(&self, name: EngineName) -> &str {
-        match name {
-            EngineName::PostgreSql => &self.postgresql,
-            EngineName::Valkey => &self.valkey,
-        }
+        self.engines.get(&name).map_or("", String::as_str)
     }
 }
 

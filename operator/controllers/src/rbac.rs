@@ -18,15 +18,35 @@ const MANAGE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 const KINDS: &[Need] = &[
     Need { group: "portico.dev", resources: &["authservices"], verbs: READ },
     // Managed instances are children of an AuthService.
-    Need { group: "portico.dev", resources: &["cacheinstances", "databaseinstances"], verbs: MANAGE },
+    Need { group: "portico.dev", resources: &["accessgrants", "cacheinstances", "databaseinstances"], verbs: MANAGE },
+    // Finalizers are set by a patch of the metadata.
     Need {
         group: "portico.dev",
-        resources: &["authservices/status", "cacheinstances/status", "databaseinstances/status"],
+        resources: &["brokerinstances", "objectstores"],
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    Need {
+        group: "portico.dev",
+        resources: &[
+            "accessgrants/status",
+            "authservices/status",
+            "brokerinstances/status",
+            "cacheinstances/status",
+            "databaseinstances/status",
+            "objectstores/status",
+        ],
         verbs: &["patch"],
     },
     Need {
         group: "portico.dev",
-        resources: &["authservices/finalizers", "cacheinstances/finalizers", "databaseinstances/finalizers"],
+        resources: &[
+            "accessgrants/finalizers",
+            "authservices/finalizers",
+            "brokerinstances/finalizers",
+            "cacheinstances/finalizers",
+            "databaseinstances/finalizers",
+            "objectstores/finalizers",
+        ],
         verbs: &["update"],
     },
 ];

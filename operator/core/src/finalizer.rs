@@ -4,7 +4,7 @@
 //! resource that was judged, so that a change in between is judged again.
 
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use portico_crds::common::PorticoResource;
 use serde_json::json;
 

@@ -29,6 +29,18 @@ impl Password {
         Ok(Self(password))
     }
 
+    /// Draws 64 hexadecimal digits, for engines that take nothing else.
+    pub fn generate_hex(rng: &dyn Rng) -> Result<Self, RngError> {
+        use std::fmt::Write as _;
+        let mut bytes = [0_u8; 32];
+        rng.fill(&mut bytes)?;
+        Ok(Self(bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })))
+    }
+
     /// The password itself, for the object that holds it.
     pub fn expose(&self) -> &str {
         &self.0

@@ -93,7 +93,6 @@ where
         )
 }
 
-/// A watch that backs off by itself and never errs.
 /// Resources of another kind that name ours. Nothing is kept of them.
 pub(crate) fn referring<R: PorticoResource>(
     client: &Client,
@@ -106,6 +105,7 @@ pub(crate) fn referring<R: PorticoResource>(
         .touched_objects()
 }
 
+/// A watch that backs off by itself and never errs.
 fn steady<K>(
     api: Api<K>,
     config: watcher::Config,

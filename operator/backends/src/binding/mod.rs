@@ -98,13 +98,18 @@ impl Binding {
         set("provider", self.provider.clone());
         set("host", self.host.clone());
         set("port", self.port.to_string());
-        set("username", self.username.clone());
-        set("password", self.password.clone());
+        // Nobody's name is no name: with a workload identity there are neither.
+        if !self.username.is_empty() {
+            set("username", self.username.clone());
+            set("password", self.password.clone());
+        }
         set("tls", self.tls.to_string());
         set("uri", self.uri());
         if shape.identity == LoginStyle::AccessKey {
-            set("access-key-id", self.username.clone());
-            set("secret-access-key", self.password.clone());
+            if !self.username.is_empty() {
+                set("access-key-id", self.username.clone());
+                set("secret-access-key", self.password.clone());
+            }
             let scheme = if self.tls { "https" } else { "http" };
             set("endpoint", format!("{scheme}://{}", self.endpoint()));
         }

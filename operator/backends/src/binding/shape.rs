@@ -15,6 +15,8 @@ pub struct Shape {
     pub identity: Identity,
     /// Whether `sslmode` is among the entries and in the URI.
     pub sslmode: bool,
+    /// The region of a builtin engine, where clients want one.
+    pub builtin_region: Option<&'static str>,
     /// Host of the public service by region, where a Secret may name a region instead of a host.
     pub public_host: Option<fn(&str) -> String>,
 }
@@ -28,6 +30,18 @@ pub struct SpaceEntry {
     pub required: bool,
     /// Whether it is the path of the URI.
     pub in_uri: bool,
+    /// What follows the name in the entry: a key prefix ends in a colon. Nothing is said of the whole then.
+    pub suffix: Option<&'static str>,
+}
+
+impl SpaceEntry {
+    /// The entry of a space of that name; `None` when the whole instance is meant and there is no entry for that.
+    pub fn value(&self, name: &str, whole: bool) -> Option<String> {
+        match self.suffix {
+            Some(_) if whole => None,
+            suffix => Some(format!("{name}{}", suffix.unwrap_or_default())),
+        }
+    }
 }
 
 /// How a client says who it is.

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use portico_crds::AuthService;
 use portico_crds::common::names::{EngineName, InstanceName, InvalidName, ServiceName};
 use portico_crds::common::{Backend, ConditionType, ResourceStatus as _};
-use portico_crds::common::{Dependency, DependencySource, InstanceStatus, Managed, labels, reasons};
+use portico_crds::common::{Dependency, DependencySource, InstanceKindName, InstanceStatus, Managed, labels, reasons};
 use portico_operator_backends::binding::{self, Binding};
 use portico_operator_core::conditions;
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,14 @@ impl Role {
 
     /// The label of pods that may reach an instance.
     pub fn consumer_label(self, instance: &str) -> String {
+        labels::consumer(self.instance_kind(), instance)
+    }
+
+    /// The kind of the instances, as grants name it.
+    pub const fn instance_kind(self) -> InstanceKindName {
         match self {
-            Self::Database => labels::database_consumer(instance),
-            Self::Cache => labels::cache_consumer(instance),
+            Self::Database => InstanceKindName::DatabaseInstance,
+            Self::Cache => InstanceKindName::CacheInstance,
         }
     }
 

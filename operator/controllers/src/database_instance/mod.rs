@@ -1,33 +1,29 @@
 //! `DatabaseInstance`: what its spec means to the shared pipeline of instances.
 
 use portico_crds::DatabaseInstance;
+use portico_crds::common::InstanceKindName;
 use portico_crds::common::names::EngineName;
 use portico_crds::database_instance::DatabaseEngine;
 
-use crate::instance::{InstanceController, InstanceKind, Request};
+use crate::instance::{InstanceController, InstanceKind, Request, request};
 
 /// The controller of `DatabaseInstance`s.
 pub type DatabaseInstanceController = InstanceController<DatabaseInstance>;
 
 impl InstanceKind for DatabaseInstance {
     const CONTROLLER: &'static str = "database-instance";
+    const NAME: InstanceKindName = InstanceKindName::DatabaseInstance;
 
     fn engine(&self) -> EngineName {
         match self.spec.engine {
             DatabaseEngine::PostgreSQL => EngineName::PostgreSql,
+            DatabaseEngine::MariaDB => EngineName::MariaDb,
+            DatabaseEngine::DynamoDB => EngineName::DynamoDb,
         }
     }
 
     fn request(&self) -> Request<'_> {
-        let spec = &self.spec;
-        Request {
-            backend: spec.backend,
-            image: spec.image.as_deref(),
-            storage: spec.storage.as_ref(),
-            resources: spec.resources.as_ref(),
-            external_secret: spec.external.as_ref().map(|external| external.secret_ref.name.as_str()),
-            deletion_policy: spec.deletion_policy,
-        }
+        request!(self.spec)
     }
 }
 

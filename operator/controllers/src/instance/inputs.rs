@@ -6,14 +6,14 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt as _;
 use portico_crds::common::Backend;
 use portico_crds::common::names::InstanceName;
-use portico_operator_backends::builtin::{self, readiness};
+use portico_operator_backends::builtin::{self, Form, readiness};
 use portico_operator_core::error::Failure;
 use portico_operator_core::rng::RngError;
 use portico_operator_core::secret::Password;
 use portico_operator_core::{Context, ReconcileError, Retry};
 use std::collections::BTreeMap;
 
-use super::InstanceKind;
+use super::{InstanceKind, backend, deletion};
 use crate::pods;
 
 /// The entries of a Secret.
@@ -28,6 +28,8 @@ pub struct Inputs {
     pub fresh: BTreeMap<&'static str, String>,
     /// The volume claim.
     pub claim: Option<PersistentVolumeClaim>,
+    /// Who uses the instance, in words.
+    pub consumers: Vec<String>,
     /// Why the pod does not run, when it does not and something is known.
     pub trouble: Option<String>,
     /// The user's Secret of an external engine.
@@ -54,10 +56,11 @@ impl ReconcileError for NoRandomness {
 /// Reads what the instance needs.
 pub(crate) async fn fetch<K: InstanceKind>(cx: &Context, object: &K, name: &InstanceName) -> Result<Inputs, Failure> {
     let namespace = object.namespace().unwrap_or_default();
-    match object.request().backend.unwrap_or_default() {
-        Backend::Builtin => builtin(cx, &namespace, name).await,
-        Backend::External => external(cx, &namespace, name, object.request().external_secret).await,
-    }
+    let read = match backend::resolve(object.request().backend, name.engine()) {
+        Backend::External => external(cx, &namespace, name, object.request().external_secret()).await?,
+        _ => builtin(cx, &namespace, name).await?,
+    };
+    Ok(Inputs { consumers: deletion::consumers(cx, object).await?, ..read })
 }
 
 async fn builtin(cx: &Context, namespace: &str, name: &InstanceName) -> Result<Inputs, Failure> {
@@ -99,5 +102,9 @@ pub(crate) async fn data(
 
 fn draw(cx: &Context, name: &InstanceName) -> Result<BTreeMap<&'static str, String>, NoRandomness> {
     let keys = builtin::engine(name.engine()).passwords().iter();
-    keys.map(|key| Ok((*key, Password::generate(cx.rng.as_ref())?.expose().to_owned()))).collect()
+    let draw = |form| match form {
+        Form::Text => Password::generate(cx.rng.as_ref()),
+        Form::Hex => Password::generate_hex(cx.rng.as_ref()),
+    };
+    keys.map(|one| Ok((one.key, draw(one.form)?.expose().to_owned()))).collect()
 }

@@ -1,18 +1,28 @@
 //! The pipeline of every instance kind: an engine that runs here or somewhere else, published as a binding.
 
+pub(crate) mod backend;
 pub mod build;
+pub mod deletion;
 pub mod inputs;
 pub mod status;
 pub mod validate;
+pub(crate) mod view;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt as _;
+use portico_crds::AccessGrant;
 use portico_crds::common::names::{EngineName, InstanceName};
-use portico_crds::common::{Backend, DeletionPolicy, InstanceStatus, PorticoResource, ResourceRequirements, Storage};
+use portico_crds::common::{
+    Backend, DeletionPolicy, ExternalBackend, InstanceKindName, InstanceStatus, PorticoResource, ResourceRequirements,
+    Rotation, Storage, Tls, labels,
+};
 use portico_operator_core::error::Failure;
-use portico_operator_core::{Context, Controller, Outcome, OwnedKind, Referenced, status as core_status};
+use portico_operator_core::{
+    Context, Controller, Outcome, OwnedKind, Referenced, Referring, finalizer, status as core_status,
+};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +37,9 @@ pub trait InstanceKind: PorticoResource<Status = InstanceStatus> {
     /// The controller's name in logs and metrics.
     const CONTROLLER: &'static str;
 
+    /// The kind, as grants name it.
+    const NAME: InstanceKindName;
+
     /// The engine that a resource of this kind has.
     fn engine(&self) -> EngineName;
 
@@ -39,17 +52,54 @@ pub trait InstanceKind: PorticoResource<Status = InstanceStatus> {
 pub struct Request<'a> {
     /// Who runs the engine.
     pub backend: Option<Backend>,
+    /// The version.
+    pub version: Option<&'a str>,
     /// The image.
     pub image: Option<&'a str>,
     /// The volume.
     pub storage: Option<&'a Storage>,
     /// The resources.
     pub resources: Option<&'a ResourceRequirements>,
-    /// The Secret of an engine that somebody else runs.
-    pub external_secret: Option<&'a str>,
+    /// Settings of the engine.
+    pub parameters: Option<&'a BTreeMap<String, String>>,
+    /// Copies for reading.
+    pub read_replicas: Option<i32>,
+    /// Who signs the certificate.
+    pub tls: Option<&'a Tls>,
+    /// When the credentials of the instance's own binding are replaced.
+    pub rotation: Option<&'a Rotation>,
+    /// How an engine is reached that somebody else runs.
+    pub external: Option<&'a ExternalBackend>,
     /// What happens to the data.
     pub deletion_policy: Option<DeletionPolicy>,
 }
+
+impl<'a> Request<'a> {
+    /// The Secret of an engine that somebody else runs.
+    pub fn external_secret(&self) -> Option<&'a str> {
+        self.external.and_then(|external| external.secret_ref.as_ref()).map(|secret| secret.name.as_str())
+    }
+}
+
+/// The [`Request`] in a spec; every instance kind has the same fields.
+macro_rules! request {
+    ($spec:expr) => {
+        $crate::instance::Request {
+            backend: $spec.backend,
+            version: $spec.version.as_deref(),
+            image: $spec.image.as_deref(),
+            storage: $spec.storage.as_ref(),
+            resources: $spec.resources.as_ref(),
+            parameters: $spec.parameters.as_ref(),
+            read_replicas: $spec.read_replicas,
+            tls: $spec.tls.as_ref(),
+            rotation: $spec.rotation.as_ref(),
+            external: $spec.external.as_ref(),
+            deletion_policy: $spec.deletion_policy,
+        }
+    };
+}
+pub(crate) use request;
 
 /// The controller of an instance kind.
 #[derive(Debug)]
@@ -78,6 +128,7 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
             OwnedKind::of::<Service>(),
             OwnedKind::of::<PersistentVolumeClaim>(),
             OwnedKind::of::<StatefulSet>(),
+            OwnedKind::of::<AccessGrant>(),
         ]
     }
 
@@ -86,7 +137,7 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
         let name = |object: &K| InstanceName::new(&object.name_any(), object.engine()).ok();
         vec![
             Referenced::secrets(move |object: &K| {
-                let external = object.request().external_secret.map(str::to_owned);
+                let external = object.request().external_secret().map(str::to_owned);
                 external.into_iter().chain(name(object).map(|name| name.credentials())).collect()
             }),
             Referenced::of::<PersistentVolumeClaim>(move |object: &K| {
@@ -95,14 +146,42 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
         ]
     }
 
+    /// Whoever uses an instance keeps it from being deleted.
+    fn referrers(&self) -> Vec<Referring<K>> {
+        vec![Referring::of::<AccessGrant>(|grant| {
+            let instance = &grant.spec.instance_ref;
+            (instance.kind == K::NAME).then(|| instance.name.clone()).into_iter().collect()
+        })]
+    }
+
     async fn reconcile(&self, object: Arc<K>, cx: &Context) -> Result<Outcome, Failure> {
         let name = InstanceName::new(&object.name_any(), object.engine()).map_err(validate::Invalid::from)?;
         let inputs = inputs::fetch(cx, object.as_ref(), &name).await?;
+        if !inputs.consumers.is_empty() {
+            finalizer::ensure(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
+        }
         let valid = validate::validate(&self.platform, object.as_ref(), name, &inputs)?;
         let desired = build::build(&valid);
         let applied = cx.applier.apply(object.as_ref(), desired).await?;
         let (status, waits) = status::status(object.as_ref(), &valid, &inputs, &applied, cx.clock.now());
         core_status::publish(cx, object.as_ref(), status).await?;
+        if inputs.consumers.is_empty() && object.meta().deletion_timestamp.is_none() {
+            finalizer::remove(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
+        }
         Ok(if waits { Outcome::requeue(LOOK_AGAIN) } else { Outcome::await_change() })
+    }
+
+    /// An instance in use goes on as if nothing had been asked, and says who uses it.
+    async fn delete(&self, object: Arc<K>, cx: &Context) -> Result<Outcome, Failure> {
+        let held = object.finalizers().iter().any(|finalizer| finalizer == labels::IN_USE_FINALIZER);
+        if !held {
+            return Ok(Outcome::await_change());
+        }
+        let consumers = deletion::consumers(cx, object.as_ref()).await?;
+        if consumers.is_empty() || deletion::forced(object.as_ref()) {
+            finalizer::remove(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
+            return Ok(Outcome::await_change());
+        }
+        self.reconcile(object, cx).await
     }
 }

@@ -4,15 +4,16 @@ use kube::ResourceExt as _;
 use portico_crds::common::instance::Backend;
 use portico_crds::common::names::{InstanceName, InvalidName};
 use portico_crds::common::quantities::InvalidQuantity;
-use portico_crds::common::{DeletionPolicy, reasons};
+use portico_crds::common::{DeletionPolicy, Rotation, labels, reasons};
 use portico_operator_backends::binding::Binding;
 use portico_operator_backends::builtin::credentials::{Credentials, InvalidCredentials};
 use portico_operator_backends::builtin::{self, node::Node, storage::Claim};
 use portico_operator_backends::external;
 use portico_operator_core::{ReconcileError, Retry};
+use std::collections::BTreeMap;
 
 use super::inputs::{Data, Inputs};
-use super::{InstanceKind, Request};
+use super::{InstanceKind, Request, backend};
 use crate::Platform;
 use crate::verdict::Verdict;
 
@@ -25,6 +26,17 @@ pub enum Invalid {
     /// The size of the volume.
     #[error("spec.storage.size: {0}")]
     Size(#[from] InvalidQuantity),
+    /// No backend can run it.
+    #[error("{0}")]
+    Backend(String),
+    /// A setting that is not in the engine's list, or a value that cannot be written into its configuration.
+    #[error("spec.parameters: {problem}; allowed are {allowed}")]
+    Parameter {
+        /// What is wrong.
+        problem: String,
+        /// The engine's list.
+        allowed: String,
+    },
     /// The Secret with the generated passwords was damaged.
     #[error("Secret {secret}: {source}")]
     Credentials {
@@ -38,7 +50,8 @@ pub enum Invalid {
 impl ReconcileError for Invalid {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Name(_) | Self::Size(_) => reasons::INVALID_SPEC,
+            Self::Name(_) | Self::Size(_) | Self::Parameter { .. } => reasons::INVALID_SPEC,
+            Self::Backend(_) => reasons::BACKEND_UNAVAILABLE,
             Self::Credentials { .. } => reasons::SECRET_INVALID,
         }
     }
@@ -64,7 +77,14 @@ pub struct ValidInstance {
 #[expect(clippy::large_enum_variant, reason = "one at a time, in one reconcile")]
 pub(crate) enum Plan {
     /// We do.
-    Builtin(Box<Node>),
+    Builtin {
+        /// The engine.
+        node: Box<Node>,
+        /// When the credentials of its own binding are replaced.
+        rotation: Option<Rotation>,
+        /// The value of the annotation that asks for new credentials.
+        rotate: Option<String>,
+    },
     /// Somebody else does.
     External {
         /// What consumers get: from the user's Secret, or, while that is missing, what they have.
@@ -86,12 +106,17 @@ pub fn validate<K: InstanceKind>(
 ) -> Result<ValidInstance, Invalid> {
     let request = object.request();
     let kind = K::kind(&()).into_owned();
-    let plan = match request.backend.unwrap_or_default() {
-        Backend::Builtin => {
-            let namespace = object.namespace().unwrap_or_default();
-            Plan::Builtin(Box::new(node(platform, &kind, namespace, &name, request, inputs)?))
-        }
+    let plan = match backend::resolve(request.backend, name.engine()) {
         Backend::External => external_plan(&name, request, inputs),
+        Backend::Delegated => return Err(Invalid::Backend(backend::unavailable(name.engine()))),
+        Backend::Auto | Backend::Builtin => {
+            let namespace = object.namespace().unwrap_or_default();
+            Plan::Builtin {
+                node: Box::new(node(platform, &kind, namespace, &name, request, inputs)?),
+                rotation: request.rotation.cloned(),
+                rotate: object.annotations().get(labels::ROTATE_ANNOTATION).cloned(),
+            }
+        }
     };
     Ok(ValidInstance { name, kind, plan })
 }
@@ -109,13 +134,36 @@ fn node(
         name: name.clone(),
         kind: kind.to_owned(),
         namespace,
+        operator_namespace: platform.namespace.clone(),
         image: image.to_owned(),
         pull_policy: platform.image_pull_policy.clone(),
         resources: request.resources.cloned(),
+        parameters: parameters(name, request)?,
+        read_replicas: request.read_replicas.unwrap_or(0),
         claim: Claim::plan(request.storage, inputs.claim.as_ref())?,
         credentials: credentials(name, inputs)?,
         retain: request.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain,
     })
+}
+
+/// The settings, each of them in the engine's list and on one line.
+fn parameters(name: &InstanceName, request: Request<'_>) -> Result<BTreeMap<String, String>, Invalid> {
+    let allowed = builtin::engine(name.engine()).parameters();
+    let given = request.parameters.cloned().unwrap_or_default();
+    let problem = given.iter().find_map(|(key, value)| {
+        if !allowed.contains(&key.as_str()) {
+            Some(format!("{key} cannot be set"))
+        } else if value.is_empty() || value.contains(|c: char| c.is_control() || c == '\'' || c == '"' || c == '#') {
+            Some(format!("the value of {key} must be plain text on one line, without quotes and #"))
+        } else {
+            None
+        }
+    });
+    match problem {
+        None => Ok(given),
+        Some(problem) if allowed.is_empty() => Err(Invalid::Parameter { problem, allowed: "none".to_owned() }),
+        Some(problem) => Err(Invalid::Parameter { problem, allowed: allowed.join(", ") }),
+    }
 }
 
 fn credentials(name: &InstanceName, inputs: &Inputs) -> Result<Credentials, Invalid> {
@@ -126,7 +174,11 @@ fn credentials(name: &InstanceName, inputs: &Inputs) -> Result<Credentials, Inva
 
 /// While the user's Secret is missing or unusable, consumers keep the binding that they have.
 fn external_plan(name: &InstanceName, request: Request<'_>, inputs: &Inputs) -> Plan {
-    let secret = request.external_secret.unwrap_or_default();
+    let Some(secret) = request.external_secret() else {
+        let region = request.external.and_then(|external| external.region.as_deref()).unwrap_or_default();
+        let binding = external::workload_identity(name.engine(), region);
+        return Plan::External { binding: Some(binding), source: Verdict::good(reasons::HEALTHY) };
+    };
     let read = |data: &Data| external::read(name.engine(), data);
     let source = match inputs.external.as_ref().map(read) {
         Some(Ok(binding)) => {

@@ -16,34 +16,15 @@ pub(super) fn build(service: &ValidAuthService) -> Desired {
         let Wanted::Managed { name, spec } = &dependency.wanted else { continue };
         let metadata = metadata(&service.name, name.clone());
         let (storage, deletion_policy) = (spec.storage.clone(), Some(service.deletion_policy));
-        let (backend, version, image, resources, external) = (None, None, None, None, None);
         match dependency.role {
             Role::Database => {
-                let engine = DatabaseEngine::PostgreSQL;
-                let spec = DatabaseInstanceSpec {
-                    engine,
-                    backend,
-                    version,
-                    image,
-                    storage,
-                    resources,
-                    external,
-                    deletion_policy,
-                };
+                let spec = DatabaseInstanceSpec::new(DatabaseEngine::PostgreSQL);
+                let spec = DatabaseInstanceSpec { storage, deletion_policy, ..spec };
                 desired.push(DatabaseInstance { metadata, spec, status: None });
             }
             Role::Cache => {
-                let engine = CacheEngine::Valkey;
-                let spec = CacheInstanceSpec {
-                    engine,
-                    backend,
-                    version,
-                    image,
-                    storage,
-                    resources,
-                    external,
-                    deletion_policy,
-                };
+                let spec = CacheInstanceSpec::new(CacheEngine::Valkey);
+                let spec = CacheInstanceSpec { storage, deletion_policy, ..spec };
                 desired.push(CacheInstance { metadata, spec, status: None });
             }
         }
