@@ -5,10 +5,13 @@
 //! here knows Kubernetes, decides when something happens, or keeps a connection between two calls.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking"))]
 
+pub mod dynamodb;
 pub mod endpoint;
 pub mod error;
+pub mod garage;
 mod http;
 pub mod rabbitmq;
+mod sigv4;
 pub mod tls;
 
 use async_trait::async_trait;

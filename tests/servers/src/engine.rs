@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 4096;
 /// Stays the first process of the new namespaces, as root, so that the kernel kills it with its parent: a process that
 /// changes its user loses that tie.
 const INIT: &str = r#"
-mount --bind "$2" "$1/tmp" && mount --rbind /dev "$1/dev" || exit 1
+mount --bind "$2" "$1/tmp" && mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" || exit 1
 root=$1; shift 2
 chroot --userspec=999:999 "$root" "$@" &
 wait $!

@@ -17,6 +17,7 @@ const SHAPE: Shape = Shape {
     space: None,
     identity: LoginStyle::AccessKey,
     sslmode: false,
+    builtin_region: Some("us-east-1"),
     public_host: Some(public_host),
 };
 

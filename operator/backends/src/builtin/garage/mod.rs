@@ -15,9 +15,10 @@ const SHAPE: Shape = Shape {
     type_: "s3",
     also: &[],
     schemes: ["http", "https"],
-    space: Some(SpaceEntry { key: "bucket", required: true, in_uri: true }),
+    space: Some(SpaceEntry { key: "bucket", required: true, in_uri: true, suffix: None }),
     identity: LoginStyle::AccessKey,
     sslmode: false,
+    builtin_region: Some("garage"),
     public_host: Some(public_host),
 };
 
