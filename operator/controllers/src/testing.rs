@@ -1,5 +1,6 @@
 //! What the unit tests of all kinds share: an installation, fixtures through the real parser, Secrets.
 
+use portico_crds::common::names::EngineName;
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
@@ -14,8 +15,7 @@ pub(crate) fn platform() -> Platform {
     Platform {
         images: Images {
             auth_service: "registry.test/auth-service:1".into(),
-            postgresql: "registry.test/postgresql:2".into(),
-            valkey: "registry.test/valkey:3".into(),
+            engines: EngineName::ALL.map(|engine| (engine, format!("registry.test/{}:1", engine.as_str()))).into(),
         },
         image_pull_policy: "Never".into(),
         cluster_domain: "cluster.test".into(),
