@@ -1,23 +1,31 @@
 #!/bin/sh
-# Alive when it answers, even if only that it refuses the login. A replica that cannot follow any more is not: its next
-# start copies from the primary again.
+# Alive while the data is made or copied before the start, and then when it answers, even if only that it refuses the
+# login. A replica that cannot go on is not: its next start copies from the primary again.
 run=/run/mysqld
-[ -e "$run/copying" ] && exit 0
+[ ! -e "$run/preparing" ] || exit 0
 MYSQL_PWD=$(cat /etc/portico/credentials/root-password)
 export MYSQL_PWD
-client="--no-defaults --socket=$run/mysqld.sock --user=root --connect-timeout=3"
+
+state() {
+    mariadb --no-defaults --socket="$run/mysqld.sock" --user=root --connect-timeout=3 --batch \
+        --execute='SHOW REPLICA STATUS\G' 2>/dev/null
+}
+
+# Why the copy is useless, if it is. The primary has another history when it says so (1236), or when transactions come
+# whose first number is not the one of the copy. Otherwise, 1236 means that its log begins after the replica's position,
+# and the other numbers are what a replica stops with whose tables or rows are not those of its primary.
+verdict() {
+    ours=$(cat /data/mariadb/portico_domain)
+    state | sed -n -e "/^ *Gtid_IO_Pos:/{s/$ours-[0-9-]*//;s/.*[0-9].*/foreign/p}" \
+        -e 's/^ *Last_IO_Error: .*error 1236 .*not in the master.*/foreign/p' \
+        -e 's/^ *Last_IO_Errno: 1236$/outdated/p' \
+        -e 's/^ *Last_SQL_Errno: \(1007\|1008\|1032\|1050\|1051\|1062\|1146\|1396\)$/outdated/p'
+}
+
 if [ "${PORTICO_ROLE:-primary}" = replica ]; then
-    # shellcheck disable=SC2086 # several options
-    state=$(mariadb $client --batch --execute='SHOW REPLICA STATUS\G' 2>/dev/null)
-    # What the primary says when it has thrown away what the replica needs (1236), and what a replica says whose rows
-    # or tables are not those of its primary.
-    for problem in IO_Errno:.1236 SQL_Errno:.1007 SQL_Errno:.1008 SQL_Errno:.1032 SQL_Errno:.1050 SQL_Errno:.1051 \
-        SQL_Errno:.1062 SQL_Errno:.1146 SQL_Errno:.1396; do
-        if echo "$state" | grep -q "^ *Last_$problem\$"; then
-            touch /data/mariadb.stale
-            exit 1
-        fi
-    done
+    case $(verdict) in
+        *foreign*) echo foreign >/data/mariadb.useless && exit 1 ;;
+        *outdated*) echo outdated >/data/mariadb.useless && exit 1 ;;
+    esac
 fi
-# shellcheck disable=SC2086 # several options
-mariadb-admin $client --silent ping
+mariadb-admin --no-defaults --socket="$run/mysqld.sock" --user=root --connect-timeout=3 --silent ping

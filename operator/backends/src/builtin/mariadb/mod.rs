@@ -15,9 +15,10 @@ const SHAPE: Shape = Shape {
     type_: "mysql",
     also: &["mariadb"],
     schemes: ["mysql", "mysql"],
-    space: Some(SpaceEntry { key: "database", required: true, in_uri: true }),
+    space: Some(SpaceEntry { key: "database", required: true, in_uri: true, suffix: None }),
     identity: LoginStyle::Password,
     sslmode: false,
+    builtin_region: None,
     public_host: None,
 };
 

@@ -19,8 +19,10 @@ temporary=/data/mariadb.tmp
 # Room that is given back to a volume that is full, so that the server can start and somebody can delete something.
 reserve=/data/mariadb.reserve
 reserve_kib=65536
-# Written by alive.sh when only a new copy can mend a replica.
-stale=/data/mariadb.stale
+# Written by alive.sh when only a new copy can mend a replica: `outdated` or `foreign`.
+useless=/data/mariadb.useless
+# The copy of databases that the primary no longer has. It may be the last one, so it is kept.
+aside=/data/mariadb.aside
 role=${PORTICO_ROLE:-primary}
 # The server takes options from this file only.
 settings=$run/my.cnf
@@ -47,6 +49,11 @@ write_settings() {
     fi
 }
 
+# The first number of all transactions in the log of this data, so that no replica takes the log of other data for it.
+write_domain() {
+    echo "gtid_domain_id = $(cat "$data/portico_domain")" >>"$settings"
+}
+
 # Statements that the server runs before it opens its port. In memory, like the mounted passwords, and for nobody else
 # to read. Not for the binary log: each server does this for itself.
 #
@@ -71,11 +78,12 @@ SQL
 }
 
 write_following() {
+    # Only the history that was copied: whatever another one makes would replace what is here.
     cat >>"$statements" <<SQL
 CHANGE MASTER TO MASTER_HOST = '$PORTICO_PRIMARY', MASTER_PORT = 3306, MASTER_USER = 'portico_replica',
   MASTER_PASSWORD = $(quoted replication-password), MASTER_SSL = 1, MASTER_SSL_CA = '$tls/ca.crt',
   MASTER_SSL_VERIFY_SERVER_CERT = 1, MASTER_CONNECT_RETRY = 2, MASTER_HEARTBEAT_PERIOD = 5,
-  MASTER_USE_GTID = slave_pos;
+  MASTER_USE_GTID = slave_pos, DO_DOMAIN_IDS = ($(cat "$data/portico_domain"));
 START SLAVE;
 SQL
 }
@@ -89,7 +97,7 @@ as_root() {
 
 # Starts a server for this script alone on the data folder $1. Five minutes are for its recovery.
 begin_private() {
-    mariadbd --defaults-file="$settings" --datadir="$1" --skip-networking --skip-log-bin --init-file="$statements" &
+    mariadbd --defaults-file="$settings" --datadir="$1" --skip-networking --init-file="$statements" &
     server=$!
     left=600
     until as_root mariadb-admin --connect-timeout=2 status >/dev/null 2>&1; do
@@ -138,13 +146,44 @@ dump_primary() {
         dump --system=users --insert-ignore && echo 'SELECT "complete";'
 }
 
+primary_domain() {
+    MYSQL_PWD=$(cat "$secrets/replication-password") mariadb --no-defaults --host="$PORTICO_PRIMARY" --port=3306 \
+        --user=portico_replica --ssl-ca="$tls/ca.crt" --ssl-verify-server-cert --connect-timeout=5 --batch \
+        --skip-column-names --execute='SELECT @@global.gtid_domain_id'
+}
+
+# Five minutes, then the container ends and shows that it fails. The primary may still be starting.
+await_primary() {
+    attempts=100
+    until domain=$(primary_domain); do
+        attempts=$((attempts - 1))
+        [ "$attempts" -gt 0 ] || exit 1
+        sleep 3
+    done
+}
+
+# Under another name first: half a data folder must never look like a whole one.
+discard() {
+    rm -rf "$unfinished"
+    mv "$data" "$unfinished"
+    rm -rf "$unfinished"
+}
+
+discard_useless() {
+    if [ "$(cat "$useless")" = foreign ] && [ ! -e "$aside" ]; then
+        mv "$data" "$aside"
+        log "the primary does not have the history of this copy, which is kept in $aside"
+    else
+        log "the primary no longer has the log that this copy needs, or its rows are others"
+        discard
+    fi
+}
+
 copy_primary() {
     log "copying from $PORTICO_PRIMARY"
-    # Its probe has patience as long as this is there.
-    touch "$run/copying"
-    rm -rf "$data" "$unfinished"
-    rm -f "$stale"
+    await_primary
     install_data
+    echo "$domain" >"$unfinished/portico_domain"
     begin_private "$unfinished"
     # The status of a pipe is that of its last command: what counts is what that has read.
     if [ "$(dump_primary | as_root mariadb --max-allowed-packet=1G --batch --skip-column-names)" != complete ]; then
@@ -153,7 +192,6 @@ copy_primary() {
     fi
     end_private
     finish_data
-    rm -f "$run/copying"
 }
 
 # Major and minor number of a version in standard input, as one number.
@@ -164,19 +202,23 @@ series() {
     )
 }
 
+same_series() {
+    have=$(series <"$data/mariadb_upgrade_info")
+    image=$(mariadbd --version | sed 's/^.*Ver *//' | series)
+    [ "$have" -eq "$image" ]
+}
+
 # Data of an older series of the same major version is brought up to date. That of another major version is left alone:
 # there is no way back, so somebody has to want it.
 check_version() {
-    have=$(series <"$data/mariadb_upgrade_info")
-    image=$(mariadbd --version | sed 's/^.*Ver *//' | series)
-    [ "$have" -eq "$image" ] && return
+    same_series && return
+    version=$(cat "$data/mariadb_upgrade_info")
     if [ "$have" -gt "$image" ] || [ $((have / 1000)) -ne $((image / 1000)) ]; then
-        log "the volume holds data of version $(cat "$data/mariadb_upgrade_info"), the image has" \
-            "$(mariadbd --version): use an image of that version, or dump the data with it and restore it into a new" \
-            "instance"
+        log "the volume holds data of version $version, the image has $(mariadbd --version | sed 's/ (.*//'): use an" \
+            "image of that version, or dump the data with it and restore it into a new instance"
         exit 1
     fi
-    log "bringing data of version $(cat "$data/mariadb_upgrade_info") up to date"
+    log "bringing data of version $version up to date"
     begin_private "$data"
     as_root mariadb-upgrade --silent
     end_private
@@ -193,22 +235,46 @@ keep_reserve() {
     fi
 }
 
-rm -f "$run/copying"
+prepare_primary() {
+    if [ ! -e "$data" ]; then
+        log "making a new data folder"
+        install_data
+        echo $((0x$(head -c 7 /proc/sys/kernel/random/uuid))) >"$unfinished/portico_domain"
+        finish_data
+    fi
+    if [ -s "$data/master.info" ]; then
+        log "the volume holds a copy for reading, not the data of a primary: give this instance its own volume back"
+        exit 1
+    fi
+    write_domain
+    check_version
+}
+
+prepare_replica() {
+    if [ -e "$data" ] && [ -e "$useless" ]; then
+        discard_useless
+    elif [ -e "$data" ] && ! same_series; then
+        log "the copy is of another version"
+        discard
+    fi
+    rm -f "$useless"
+    [ -e "$data" ] || copy_primary
+    write_following
+}
+
+# alive.sh has patience as long as this is there.
+: >"$run/preparing"
 rm -rf "$temporary"
 keep_reserve
 mkdir -p "$temporary"
 write_settings
 write_statements
 if [ "$role" = replica ]; then
-    if [ -e "$stale" ] || [ ! -e "$data" ]; then
-        copy_primary
-    fi
-    write_following
-elif [ ! -e "$data" ]; then
-    log "making a new data folder"
-    install_data
-    finish_data
+    prepare_replica
+else
+    prepare_primary
 fi
-check_version
+cat "$tls/tls.crt" >"$run/tls.seen"
 log "starting"
+rm -f "$run/preparing"
 exec mariadbd --defaults-file="$settings" --init-file="$statements" "$@"
