@@ -29,13 +29,15 @@ state="SELECT pg_is_in_recovery(), EXISTS (SELECT FROM pg_stat_wal_receiver WHER
     s.system_identifier, c.timeline_id, coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
     FROM pg_control_system() AS s, pg_control_checkpoint() AS c"
 
-renew_certificate
+# Only a server that answers is sent signals: before, the process with its number may be another one.
 if [ "${PORTICO_ROLE-primary}" = primary ]; then
-    ask 'SELECT 1' >/dev/null
-    exit
+    ask 'SELECT 1' >/dev/null || exit 1
+    renew_certificate
+    exit 0
 fi
 
 said=$(ask "$state") || exit 1
+renew_certificate
 # shellcheck disable=SC2086 # words
 set -- $said
 [ "$1" = t ] || exit 1

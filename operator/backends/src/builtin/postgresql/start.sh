@@ -47,8 +47,8 @@ make_data() {
 # The operator's role may make roles and databases, and own and drop what it made. Its statements are not logged.
 make_roles() {
     single <<SQL
-DO 'BEGIN CREATE ROLE portico_admin; EXCEPTION WHEN duplicate_object THEN NULL; END'
-DO 'BEGIN CREATE ROLE portico_replica; EXCEPTION WHEN duplicate_object THEN NULL; END'
+DO 'BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''portico_admin'') THEN CREATE ROLE portico_admin; END IF; END'
+DO 'BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''portico_replica'') THEN CREATE ROLE portico_replica; END IF; END'
 ALTER ROLE postgres PASSWORD $(quoted superuser-password)
 ALTER ROLE portico_admin NOSUPERUSER LOGIN CREATEROLE CREATEDB NOREPLICATION PASSWORD $(quoted admin-password)
 ALTER ROLE portico_replica NOSUPERUSER LOGIN REPLICATION PASSWORD $(quoted replication-password)
