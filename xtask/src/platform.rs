@@ -41,15 +41,15 @@ pub(crate) fn install(cluster: &dyn Provider, images: &PlatformImages) -> anyhow
 }
 
 /// The chart's values for these images.
-fn settings(images: &PlatformImages) -> anyhow::Result<[String; 5]> {
+fn settings(images: &PlatformImages) -> anyhow::Result<Vec<String>> {
     let (repository, tag) = images.operator.reference.rsplit_once(':').context("the operator's image has no tag")?;
-    Ok([
+    let own = [
         format!("image.repository={repository}"),
         format!("image.tag={tag}"),
         format!("images.authService={}", images.auth_service.reference),
-        format!("images.postgresql={}", images.postgresql.reference),
-        format!("images.valkey={}", images.valkey.reference),
-    ])
+    ];
+    let engines = images.engines.iter().map(|(engine, image)| format!("images.{engine}={}", image.reference));
+    Ok(own.into_iter().chain(engines).collect())
 }
 
 /// Applies a manifest of the repository.
@@ -123,12 +123,16 @@ mod tests {
         let images = PlatformImages {
             operator: image("operator"),
             auth_service: image("auth-service"),
-            postgresql: image("postgresql"),
-            valkey: image("valkey"),
+            engines: [("mariadb", image("mariadb")), ("valkey", image("valkey"))].into(),
         };
-        let settings = settings(&images).unwrap();
-        assert_eq!(settings[0], "image.repository=portico.dev/operator");
-        assert_eq!(settings[1], "image.tag=dev-1");
-        assert_eq!(settings[2], "images.authService=portico.dev/auth-service:dev-1");
+        let wanted = [
+            "image.repository=portico.dev/operator",
+            "image.tag=dev-1",
+            "images.authService=portico.dev/auth-service:dev-1",
+            "images.mariadb=portico.dev/mariadb:dev-1",
+            "images.valkey=portico.dev/valkey:dev-1",
+        ];
+        assert_eq!(settings(&images).unwrap(), wanted);
+        assert_eq!(images.all().len(), 4);
     }
 }

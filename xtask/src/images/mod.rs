@@ -15,8 +15,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use self::engine::{names as engine_names, unpack_all as unpack_engines, unpacked};
 use self::store::Store;
 use crate::ui;
 
@@ -43,26 +45,15 @@ pub(crate) struct PlatformImages {
     pub(crate) operator: ImageArchive,
     /// `portico.dev/auth-service`.
     pub(crate) auth_service: ImageArchive,
-    /// `portico.dev/postgresql`.
-    pub(crate) postgresql: ImageArchive,
-    /// `portico.dev/valkey`.
-    pub(crate) valkey: ImageArchive,
+    /// `portico.dev/<engine>` by the engine's name, which is also its key in the chart's `images`.
+    pub(crate) engines: BTreeMap<&'static str, ImageArchive>,
 }
 
 impl PlatformImages {
     /// Every image, for loading.
-    pub(crate) fn all(&self) -> [&ImageArchive; 4] {
-        [&self.operator, &self.auth_service, &self.postgresql, &self.valkey]
+    pub(crate) fn all(&self) -> Vec<&ImageArchive> {
+        [&self.operator, &self.auth_service].into_iter().chain(self.engines.values()).collect()
     }
-}
-
-/// Unpacked root file systems of the engines, the ones their images are made of.
-#[derive(Clone, Debug)]
-pub(crate) struct Engines {
-    /// `PostgreSQL` 17.
-    pub(crate) postgresql: PathBuf,
-    /// Valkey 8.1.
-    pub(crate) valkey: PathBuf,
 }
 
 /// How our own programs are built and their layers stored.
@@ -99,17 +90,11 @@ pub(crate) fn node_images() -> anyhow::Result<Vec<ImageArchive>> {
     node::images(&Store::open()?)
 }
 
-/// The images of a Portico installation. Blocks; builds our programs with Cargo and the engines from Debian packages
+/// The images of a Portico installation. Blocks; builds our programs with Cargo and makes the engines' root file systems
 /// where they are not there yet.
 pub(crate) fn platform_images(profile: Profile) -> anyhow::Result<PlatformImages> {
     let store = Store::open()?;
-    let (postgresql, valkey) = engine::images(&store, profile)?;
+    let engines = engine::images(&store, profile)?;
     let (operator, auth_service) = programs::images(&store, profile)?;
-    Ok(PlatformImages { operator, auth_service, postgresql, valkey })
-}
-
-/// The engines' root file systems, also linked as `engines/{postgresql,valkey}` in the cache. Blocks; needs root and,
-/// the first time, Debian's mirror.
-pub(crate) fn engines() -> anyhow::Result<Engines> {
-    engine::roots()
+    Ok(PlatformImages { operator, auth_service, engines })
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{go, packages};
-use crate::{paths, shell, ui};
+use crate::{images, paths, shell, ui};
 
 /// One thing that has to be there.
 struct Finding {
@@ -22,7 +22,7 @@ pub(crate) fn doctor() -> anyhow::Result<()> {
     findings.push(docker());
     findings.extend(debian());
     findings.extend(programs()?);
-    findings.push(engines()?);
+    findings.extend(engines()?);
     let missing = findings.iter().filter(|finding| finding.outcome.is_err()).count();
     for Finding { what, outcome } in &findings {
         match outcome {
@@ -89,9 +89,12 @@ fn programs() -> anyhow::Result<Vec<Finding>> {
     Ok(go::programs().map(finding).collect())
 }
 
-fn engines() -> anyhow::Result<Finding> {
-    let folder = paths::cache()?.join("engines");
-    let there = ["postgresql", "valkey"].iter().all(|engine| folder.join(engine).is_dir());
-    let outcome = if there { Ok(folder.display().to_string()) } else { Err("run `cargo xtask setup`".to_owned()) };
-    Ok(Finding { what: "PostgreSQL and Valkey for tests and images".to_owned(), outcome })
+fn engines() -> anyhow::Result<Vec<Finding>> {
+    let finding = |engine: &'static str| {
+        let path = images::unpacked(engine)?;
+        let remedy = || "run `cargo xtask setup`".to_owned();
+        let outcome = path.is_dir().then(|| path.display().to_string()).ok_or_else(remedy);
+        Ok(Finding { what: format!("{engine} for tests and images"), outcome })
+    };
+    images::engine_names().map(finding).collect()
 }

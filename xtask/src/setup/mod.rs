@@ -13,8 +13,7 @@ use crate::images;
 /// `cargo xtask setup`: all that the other commands need.
 pub(crate) fn setup() -> anyhow::Result<()> {
     ensure()?;
-    images::engines()?;
-    Ok(())
+    images::unpack_engines()
 }
 
 /// The Debian packages and the Kubernetes programs: what a cluster needs. Quick when all of it is there.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::{shell, ui};
 
 /// Packages, and what of the project needs them.
-pub(super) const PACKAGES: [(&str, &str); 14] = [
+pub(super) const PACKAGES: [(&str, &str); 16] = [
     ("containerd", "runs the pods"),
     ("runc", "runs the pods' containers"),
     ("containernetworking-plugins", "connects the pods"),
@@ -20,6 +20,8 @@ pub(super) const PACKAGES: [(&str, &str); 14] = [
     ("mmdebstrap", "builds the images"),
     ("gcc", "links our programs"),
     ("libc6-dev", "links our programs"),
+    ("make", "builds a library of Garage's"),
+    ("maven", "copies DynamoDB Local"),
     ("curl", "asks whether a service answers"),
     ("openssl", "checks certificates in tests"),
     ("ca-certificates", "go and cargo fetch modules with it"),
