@@ -8,7 +8,6 @@ mod description;
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Method, StatusCode};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::error::bounded;
 use crate::http::Answer;
 use crate::sigv4::{Scope, SignedClient};
-use crate::{AdminError, AdminPort, DEADLINE, Endpoint, Login, Space, Table};
+use crate::{AdminError, AdminPort, Clock, DEADLINE, Endpoint, Login, Space, Table};
 use description::{Described, Description, same_keys};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -31,22 +30,17 @@ const REGION: &str = "us-east-1";
 const ANYBODY: &str = "portico";
 
 /// The admin port of one DynamoDB.
-#[derive(Debug)]
 pub struct DynamoDb {
     endpoint: Endpoint,
-    clock: fn() -> Timestamp,
+    clock: Clock,
 }
 
 impl DynamoDb {
     /// The port at `endpoint`, whose user and password are an access key. Connects only when it is used.
     ///
     /// The region is the one that the host names (`dynamodb.eu-central-1.amazonaws.com`).
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self::with_clock(endpoint, Timestamp::now)
-    }
-
-    /// [`Self::new`] with another clock: signatures hold the time.
-    pub fn with_clock(endpoint: Endpoint, clock: fn() -> Timestamp) -> Self {
+    /// Signatures hold the time of `clock`.
+    pub fn new(endpoint: Endpoint, clock: Clock) -> Self {
         Self { endpoint, clock }
     }
 
@@ -62,7 +56,7 @@ impl DynamoDb {
 
     fn session(&self, login: Login) -> Result<Session, AdminError> {
         let scope = Scope { service: "dynamodb", region: region(&self.endpoint.host).to_owned() };
-        let client = SignedClient::new(&self.endpoint, self.endpoint.port, scope, self.clock)?;
+        let client = SignedClient::new(&self.endpoint, self.endpoint.port, scope, self.clock.clone())?;
         Ok(Session { client, login })
     }
 }
@@ -181,7 +175,7 @@ impl Session {
 
     async fn until_active(&self, table: &str, until: Instant) -> Result<(), AdminError> {
         loop {
-            let status = self.describe(table).await?.map_or("not there".to_owned(), |one| one.table_status);
+            let status = self.describe(table).await?.map_or_else(|| "not there".to_owned(), |one| one.table_status);
             // A table that is being updated can be used.
             if status == "ACTIVE" || status == "UPDATING" {
                 return Ok(());

@@ -7,7 +7,7 @@ mod s3;
 
 use async_trait::async_trait;
 use http::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::error::bounded;
 use crate::http::{Answer, HttpClient, Scheme, segment};
-use crate::{AdminError, AdminPort, DEADLINE, Endpoint, Login, Space};
+use crate::{AdminError, AdminPort, Clock, DEADLINE, Endpoint, Login, Space};
 use s3::S3;
 
 /// The region of every builtin store, as its configuration says.
@@ -27,10 +27,9 @@ const EMPTYING_LIFE: SignedDuration = SignedDuration::from_hours(1);
 const RESERVE: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// The admin port of one Garage.
-#[derive(Debug)]
 pub struct Garage {
     endpoint: Endpoint,
-    clock: fn() -> Timestamp,
+    clock: Clock,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +47,7 @@ struct BucketKey {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Key {
+struct KeyInfo {
     access_key_id: String,
     secret_access_key: Option<String>,
     #[serde(default)]
@@ -61,13 +60,9 @@ struct KeyBucket {
 }
 
 impl Garage {
-    /// The port at `endpoint`, whose password is the admin token. Connects only when it is used.
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self::with_clock(endpoint, Timestamp::now)
-    }
-
-    /// [`Self::new`] with another clock: signatures hold the time.
-    pub fn with_clock(endpoint: Endpoint, clock: fn() -> Timestamp) -> Self {
+    /// The port at `endpoint`, whose password is the admin token. Connects only when it is used. Signatures hold the
+    /// time of `clock`.
+    pub fn new(endpoint: Endpoint, clock: Clock) -> Self {
         Self { endpoint, clock }
     }
 
@@ -76,7 +71,7 @@ impl Garage {
     }
 
     fn s3(&self) -> Result<S3, AdminError> {
-        S3::new(&self.endpoint, REGION, self.clock)
+        S3::new(&self.endpoint, REGION, self.clock.clone())
     }
 
     /// Removes what is in `bucket` with a key for that alone.
@@ -85,7 +80,8 @@ impl Garage {
             admin.delete_key(&leftover.access_key_id).await?;
         }
         let expiration = ((self.clock)() + EMPTYING_LIFE).to_string();
-        let key: Key = admin.post("CreateKey", &json!({"name": EMPTYING, "expiration": expiration})).await?.json()?;
+        let key: KeyInfo =
+            admin.post("CreateKey", &json!({"name": EMPTYING, "expiration": expiration})).await?.json()?;
         let secret = key.secret_access_key.ok_or_else(|| AdminError::Engine("a new key came without a secret".into()));
         let login = Login { username: key.access_key_id, password: Zeroizing::new(secret?) };
         let emptied = async {
@@ -206,7 +202,7 @@ impl Admin {
         }
         let answer = self.0.get(&format!("/v2/GetKeyInfo?showSecretKey=true&id={}", segment(id))).await?;
         let gone = || format!("access key {id} was removed earlier, and Garage takes no id twice: make another login");
-        let key: Key = answer.found()?.ok_or_else(|| AdminError::Engine(gone()))?.json()?;
+        let key: KeyInfo = answer.found()?.ok_or_else(|| AdminError::Engine(gone()))?.json()?;
         if key.secret_access_key.as_deref() != Some(login.password.as_str()) {
             let problem = "has another secret, and Garage cannot change it: make another login";
             return Err(AdminError::Engine(format!("access key {id} {problem}")));

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use endpoint::{Endpoint, Login, Space, Table, TableKey};
 pub use error::AdminError;
+pub use sigv4::Clock;
 
 /// The most time that one call may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);

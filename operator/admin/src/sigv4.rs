@@ -2,6 +2,7 @@
 //!
 //! Signs and sends; what is asked and what an answer means is for the caller. The secret key never leaves this process.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -19,6 +20,9 @@ use crate::error::chain;
 use crate::http::{Answer, HttpClient, Scheme};
 use crate::{AdminError, Endpoint, Login};
 
+/// The time now, for signatures: a request is refused that is minutes away from the clock of its receiver.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// What a signature is for.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
@@ -33,7 +37,7 @@ pub(crate) struct SignedClient {
     http: HttpClient,
     origin: String,
     scope: Scope,
-    clock: fn() -> Timestamp,
+    clock: Clock,
 }
 
 impl SignedClient {
@@ -41,12 +45,7 @@ impl SignedClient {
     ///
     /// # Errors
     /// [`AdminError::Tls`] when the CA cannot be read.
-    pub(crate) fn new(
-        endpoint: &Endpoint,
-        port: u16,
-        scope: Scope,
-        clock: fn() -> Timestamp,
-    ) -> Result<Self, AdminError> {
+    pub(crate) fn new(endpoint: &Endpoint, port: u16, scope: Scope, clock: Clock) -> Result<Self, AdminError> {
         let http = HttpClient::new(&Endpoint { port, ..endpoint.clone() }, Scheme::Nothing)?;
         Ok(Self { origin: http.base().to_owned(), http, scope, clock })
     }

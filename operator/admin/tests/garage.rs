@@ -1,6 +1,7 @@
 //! The admin port of Garage on a real one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -14,9 +15,10 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
 use portico_crds::common::names::EngineName;
 use portico_operator_admin::garage::{Garage as Port, REGION};
-use portico_operator_admin::{AdminError, AdminPort, Endpoint, Login, Space};
+use portico_operator_admin::{AdminError, AdminPort, Clock, Endpoint, Login, Space};
 use portico_test_servers::garage::Garage;
 use zeroize::Zeroizing;
 
@@ -30,6 +32,15 @@ fn endpoint(server: &Garage) -> Endpoint {
         password: Zeroizing::new(server.admin_token().to_owned()),
         ca: None,
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server compares the time in signatures with its own clock")]
+fn clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+fn port(server: &Garage) -> Port {
+    Port::new(endpoint(server), clock())
 }
 
 fn space(name: &str) -> Space {
@@ -49,7 +60,8 @@ async fn s3(server: &Garage, login: &Login, method: Method, path: &str, body: &s
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    let params = SigningParams::builder().identity(&identity).region(REGION).name("s3").time(SystemTime::now());
+    let params =
+        SigningParams::builder().identity(&identity).region(REGION).name("s3").time(SystemTime::from(clock()()));
     let params = params.settings(settings).build().unwrap().into();
     let bytes = SignableBody::Bytes(body.as_bytes());
     let signable = SignableRequest::new(method.as_str(), url.as_str(), std::iter::empty(), bytes).unwrap();
@@ -66,7 +78,7 @@ async fn s3(server: &Garage, login: &Login, method: Method, path: &str, body: &s
 #[tokio::test]
 async fn two_logins_of_a_bucket_share_it_and_no_other() {
     let server = Garage::shared().await;
-    let port = Port::new(endpoint(server));
+    let port = port(server);
     let (mine, other) = (space("shared"), space("shared-not"));
     for space in [&mine, &other, &mine] {
         port.ensure_space(space).await.unwrap();
@@ -91,7 +103,7 @@ async fn two_logins_of_a_bucket_share_it_and_no_other() {
 #[tokio::test]
 async fn a_revoked_login_is_gone_for_good() {
     let server = Garage::shared().await;
-    let port = Port::new(endpoint(server));
+    let port = port(server);
     let (space, old, new) = (space("revoked"), login(11), login(12));
     port.ensure_space(&space).await.unwrap();
     port.ensure_login(&space, &old).await.unwrap();
@@ -111,7 +123,7 @@ async fn a_revoked_login_is_gone_for_good() {
 #[tokio::test]
 async fn rights_that_somebody_added_are_taken_away() {
     let server = Garage::shared().await;
-    let port = Port::new(endpoint(server));
+    let port = port(server);
     let (space, login) = (space("tidy"), login(21));
     port.ensure_space(&space).await.unwrap();
     port.ensure_login(&space, &login).await.unwrap();
@@ -137,7 +149,7 @@ async fn rights_that_somebody_added_are_taken_away() {
 #[tokio::test]
 async fn a_bucket_is_dropped_with_all_that_is_in_it() {
     let server = Garage::shared().await;
-    let port = Port::new(endpoint(server));
+    let port = port(server);
     let (space, login) = (space("full"), login(31));
     port.ensure_space(&space).await.unwrap();
     port.ensure_login(&space, &login).await.unwrap();
@@ -169,7 +181,7 @@ async fn a_bucket_is_dropped_with_all_that_is_in_it() {
 #[tokio::test]
 async fn what_was_stored_survives_a_kill_and_the_loss_of_the_nodes_key() {
     let mut server = Garage::start().await.unwrap();
-    let port = Port::new(endpoint(&server));
+    let port = port(&server);
     let (space, login) = (space("kept"), login(41));
     port.ensure_space(&space).await.unwrap();
     port.ensure_login(&space, &login).await.unwrap();
@@ -189,14 +201,14 @@ async fn what_was_stored_survives_a_kill_and_the_loss_of_the_nodes_key() {
 #[tokio::test]
 async fn troubles_are_told_apart() {
     let server = Garage::shared().await;
-    let wrong = Port::new(Endpoint { password: Zeroizing::new("wrong".to_owned()), ..endpoint(server) });
+    let wrong = Port::new(Endpoint { password: Zeroizing::new("wrong".to_owned()), ..endpoint(server) }, clock());
     let error = wrong.ensure_space(&space("nobody")).await.unwrap_err();
     assert!(matches!(&error, AdminError::Refused(text) if !text.contains("wrong")), "{error}");
-    let port = Port::new(endpoint(server));
+    let port = port(server);
     let error = port.ensure_space(&space("Not_A_Bucket")).await.unwrap_err();
     assert!(matches!(&error, AdminError::Engine(text) if text.contains("Not_A_Bucket")), "{error}");
     // Nothing listens on the port after the last one.
-    let away = Port::new(Endpoint { port: server.admin_port() + 9, consumer_port: 1, ..endpoint(server) });
+    let away = Port::new(Endpoint { port: server.admin_port() + 9, consumer_port: 1, ..endpoint(server) }, clock());
     assert!(matches!(away.ensure_space(&space("x")).await, Err(AdminError::Unreachable(_))));
     assert!(matches!(away.verify(&space("x"), &login(1)).await, Err(AdminError::Unreachable(_))));
     away.reload_certificate().await.unwrap();

@@ -1,6 +1,6 @@
 //! A real Garage on loopback, started by the very script of the builtin pod.
 
-use std::path::Path;
+use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
@@ -114,7 +114,7 @@ impl Garage {
     /// When the server refuses; the text is the server's.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
         let key = std::fs::read(self.workspace.path().join("data/garage/meta/node_key.pub"))?;
-        let id: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&key);
         let host = format!("{id}@{}:{RPC_PORT}", self.loopback.address);
         let environment = [("GARAGE_RPC_HOST", host.as_str()), ("GARAGE_RPC_SECRET", RPC_SECRET)];
         let output = self.root.run("/usr/bin/garage", &environment, arguments)?;
@@ -171,6 +171,14 @@ impl Garage {
         let start =
             relocate(START, &[("=/data/", "=/tmp/data/"), (" /data/", " /tmp/data/"), ("/etc/portico/", "/tmp/")])?;
         write(&folder.join("engine"), &[("start.sh", &start), ("garage.toml", &configuration)])?;
-        write(Path::new(&folder.join("credentials")), &[("rpc-secret", RPC_SECRET), ("admin-token", ADMIN_TOKEN)])
+        write(&folder.join("credentials"), &[("rpc-secret", RPC_SECRET), ("admin-token", ADMIN_TOKEN)])
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -42,7 +42,8 @@ pub(super) fn same_keys(wanted: &Table, found: &Description) -> Result<(), Admin
         Some((element.attribute_name.as_str(), attribute.map_or("?", |attribute| attribute.attribute_type.as_str())))
     };
     let wanted_key = |key: &TableKey| Some((key.name.clone(), key.kind));
-    let words = |key: Option<(&str, &str)>| key.map_or("none".to_owned(), |(name, kind)| format!("{name} ({kind})"));
+    let words =
+        |key: Option<(&str, &str)>| key.map_or_else(|| "none".to_owned(), |(name, kind)| format!("{name} ({kind})"));
     let roles = [
         ("partition", "HASH", wanted_key(&wanted.partition_key)),
         ("sort", "RANGE", wanted.sort_key.as_ref().and_then(wanted_key)),

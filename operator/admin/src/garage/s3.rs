@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::Method;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::accepted;
 use crate::http::{Answer, segment};
 use crate::sigv4::{Scope, SignedClient};
-use crate::{AdminError, Endpoint, Login};
+use crate::{AdminError, Clock, Endpoint, Login};
 
 /// Objects that are listed and removed at once: few enough that a page takes a small part of a call's time, although
 /// each removal waits for the disk.
@@ -20,7 +19,7 @@ const PAGE: usize = 100;
 pub(super) struct S3(SignedClient);
 
 impl S3 {
-    pub(super) fn new(endpoint: &Endpoint, region: &str, clock: fn() -> Timestamp) -> Result<Self, AdminError> {
+    pub(super) fn new(endpoint: &Endpoint, region: &str, clock: Clock) -> Result<Self, AdminError> {
         let scope = Scope { service: "s3", region: region.to_owned() };
         SignedClient::new(endpoint, endpoint.consumer_port, scope, clock).map(Self)
     }
@@ -58,15 +57,15 @@ impl S3 {
         let (plain, odd): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| writable(name));
         for name in odd {
             // Slashes stay: Garage signs paths with them.
-            let path: String = name.split('/').map(|part| format!("/{}", segment(part))).collect();
-            self.send(login, Method::DELETE, &format!("/{bucket}{path}"), Bytes::new()).await?;
+            let path = name.split('/').map(segment).collect::<Vec<_>>().join("/");
+            self.send(login, Method::DELETE, &format!("/{bucket}/{path}"), Bytes::new()).await?;
         }
         if plain.is_empty() {
             return Ok(());
         }
-        let objects: String =
-            plain.iter().map(|name| format!("<Object><Key>{}</Key></Object>", escaped(name))).collect();
-        let body = format!("<Delete><Quiet>true</Quiet>{objects}</Delete>");
+        let names: Vec<_> = plain.into_iter().map(|name| escaped(name)).collect();
+        let names = names.join("</Key></Object><Object><Key>");
+        let body = format!("<Delete><Quiet>true</Quiet><Object><Key>{names}</Key></Object></Delete>");
         let answer = self.send(login, Method::POST, &format!("/{bucket}?delete"), body.into()).await?;
         let text = String::from_utf8_lossy(&answer.body);
         match element(&text, "Error") {
