@@ -1,5 +1,6 @@
 //! Values: what they change, and that wrong ones are refused with a text that names them.
 
+use portico_crds::common::names::EngineName;
 use serde_json::Value;
 
 use crate::render::{deployment, of_kind, refusal, render};
@@ -19,26 +20,38 @@ fn variable(objects: &[Value], name: &str) -> Value {
 fn the_defaults_are_the_official_images_and_one_replica() {
     let objects = render(&[]);
     assert_eq!(deployment(&objects)["spec"]["replicas"], 1);
-    assert_eq!(variable(&objects, "PORTICO_POSTGRESQL_IMAGE"), "docker.io/library/postgres:17");
-    assert_eq!(variable(&objects, "PORTICO_VALKEY_IMAGE"), "docker.io/valkey/valkey:8.1");
+    for (variable_of, image) in [
+        ("DYNAMODB", "docker.io/amazon/dynamodb-local:3.0.0"),
+        ("MARIADB", "docker.io/library/mariadb:11.8"),
+        ("POSTGRESQL", "docker.io/library/postgres:17"),
+        ("RABBITMQ", "docker.io/library/rabbitmq:4.0"),
+        ("VALKEY", "docker.io/valkey/valkey:8.1"),
+    ] {
+        assert_eq!(variable(&objects, &format!("PORTICO_{variable_of}_IMAGE")), image);
+    }
     let operator = container(&objects)["image"].as_str().unwrap();
     let service = variable(&objects, "PORTICO_AUTH_SERVICE_IMAGE");
     let version = operator.strip_prefix("portico.dev/operator:").unwrap();
     assert_eq!(service, format!("portico.dev/auth-service:{version}"), "both come from one release");
+    assert_eq!(variable(&objects, "PORTICO_GARAGE_IMAGE"), format!("portico.dev/garage:{version}"));
 }
 
 #[test]
 fn images_can_be_replaced() {
-    let objects = render(&[
-        "--set=image.repository=registry.example/operator,image.tag=t1,image.pullPolicy=Never",
-        "--set=images.authService=registry.example/auth:t2,images.postgresql=registry.example/pg:t3",
-        "--set=images.valkey=registry.example/valkey:t4,images.pullPolicy=Always",
-    ]);
+    let mut arguments = vec![
+        "--set=image.repository=registry.example/operator,image.tag=t1,image.pullPolicy=Never".to_owned(),
+        "--set=images.authService=registry.example/auth:t2,images.pullPolicy=Always".to_owned(),
+    ];
+    let engine = |engine: &EngineName| format!("--set=images.{0}=registry.example/{0}:t3", engine.as_str());
+    arguments.extend(EngineName::ALL.iter().map(engine));
+    let objects = render(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(container(&objects)["image"], "registry.example/operator:t1");
     assert_eq!(container(&objects)["imagePullPolicy"], "Never");
     assert_eq!(variable(&objects, "PORTICO_AUTH_SERVICE_IMAGE"), "registry.example/auth:t2");
-    assert_eq!(variable(&objects, "PORTICO_POSTGRESQL_IMAGE"), "registry.example/pg:t3");
-    assert_eq!(variable(&objects, "PORTICO_VALKEY_IMAGE"), "registry.example/valkey:t4");
+    for engine in EngineName::ALL.map(EngineName::as_str) {
+        let name = format!("PORTICO_{}_IMAGE", engine.to_uppercase());
+        assert_eq!(variable(&objects, &name), format!("registry.example/{engine}:t3"));
+    }
     assert_eq!(variable(&objects, "PORTICO_IMAGE_PULL_POLICY"), "Always");
 }
 
@@ -78,6 +91,7 @@ fn wrong_values_are_refused_by_name() {
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("images.mysql=x", "mysql"),
         ("images.postgresql=", "postgresql"),
+        ("images.rabbitmq=", "rabbitmq"),
         ("log.format=xml", "format"),
         ("concurrency=0", "concurrency"),
         ("clusterDomain=Not A Domain", "clusterDomain"),
