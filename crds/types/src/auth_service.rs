@@ -37,8 +37,8 @@ use crate::common::{
         .message("metadata.name of an AuthService may have at most 32 characters; choose a shorter one"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must be lower-case letters, digits and hyphens, a letter first and no hyphen last"),
-    validation = Rule::new("!self.metadata.name.endsWith('-postgresql') && !self.metadata.name.endsWith('-valkey')")
-        .message("metadata.name must not end in -postgresql or -valkey, which belong to instances; choose another one")
+    validation = Rule::new("!self.metadata.name.matches('-(postgresql|mariadb|dynamodb|valkey|rabbitmq|garage)$')")
+        .message("metadata.name must not end in a hyphen and an engine's name: instances have such; choose another one")
 )]
 #[x_kube(
     validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")

@@ -65,6 +65,25 @@ fn refuses_change(kind: &str, names_field: &str, changes: &[(Value, Value)]) {
 const AUTH: &str = "AuthService";
 const DATABASE: &str = "DatabaseInstance";
 const CACHE: &str = "CacheInstance";
+const BROKER: &str = "BrokerInstance";
+const STORE: &str = "ObjectStore";
+const GRANT: &str = "AccessGrant";
+const INSTANCES: [(&str, &str); 6] = [
+    (DATABASE, "PostgreSQL"),
+    (DATABASE, "MariaDB"),
+    (DATABASE, "DynamoDB"),
+    (CACHE, "Valkey"),
+    (BROKER, "RabbitMQ"),
+    (STORE, "S3"),
+];
+/// With the version that needs no image.
+const VERSIONED: [(&str, &str, &str); 5] = [
+    (DATABASE, "PostgreSQL", "17"),
+    (DATABASE, "MariaDB", "11.8"),
+    (CACHE, "Valkey", "8.1"),
+    (BROKER, "RabbitMQ", "4"),
+    (STORE, "S3", "2.5"),
+];
 
 #[test]
 fn names_have_a_length_and_an_alphabet() {
@@ -72,6 +91,9 @@ fn names_have_a_length_and_an_alphabet() {
         (AUTH, 32, json!({})),
         (DATABASE, 40, json!({"engine": "PostgreSQL"})),
         (CACHE, 40, json!({"engine": "Valkey"})),
+        (BROKER, 40, json!({"engine": "RabbitMQ"})),
+        (STORE, 40, json!({"engine": "S3"})),
+        (GRANT, 54, json!({"instanceRef": {"kind": "DatabaseInstance", "name": "a"}})),
     ] {
         assert_eq!(verdict(kind, &"a".repeat(most), None, &spec), "");
         let message = verdict(kind, &"a".repeat(most + 1), None, &spec);
@@ -84,7 +106,7 @@ fn names_have_a_length_and_an_alphabet() {
 
 #[test]
 fn services_are_not_named_like_objects_of_instances() {
-    for name in ["shop-postgresql", "shop-valkey"] {
+    for name in ["shop-postgresql", "shop-mariadb", "shop-dynamodb", "shop-valkey", "shop-rabbitmq", "shop-garage"] {
         assert!(verdict(AUTH, name, None, &json!({})).contains("metadata.name"), "{name}");
     }
     assert_eq!(verdict(AUTH, "postgresql", None, &json!({})), "");
@@ -140,7 +162,7 @@ fn quantities_are_quantities() {
             refuses(kind, field, &[with("1gb"), with("0"), with("-1"), with("many")]);
         }
     }
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
+    for (kind, engine) in INSTANCES {
         accepts(kind, &[json!({"engine": engine, "storage": {"size": "10Gi"}})]);
         refuses(kind, "storage.size", &[json!({"engine": engine, "storage": {"size": "10GB"}})]);
     }
@@ -193,7 +215,7 @@ fn the_issuer_is_a_url() {
 
 #[test]
 fn external_is_given_exactly_with_the_backend_external() {
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
+    for (kind, engine) in INSTANCES {
         let external = json!({"secretRef": {"name": "a"}});
         accepts(
             kind,
@@ -217,10 +239,16 @@ fn external_is_given_exactly_with_the_backend_external() {
 
 #[test]
 fn external_instances_have_no_workload() {
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
-        for (field, value) in
-            [("storage", json!({})), ("resources", json!({})), ("image", json!("a")), ("version", json!("17"))]
-        {
+    for (kind, engine) in INSTANCES {
+        for (field, value) in [
+            ("storage", json!({})),
+            ("resources", json!({})),
+            ("image", json!("a")),
+            ("version", json!("17")),
+            ("parameters", json!({"max_connections": "1"})),
+            ("readReplicas", json!(1)),
+            ("tls", json!({})),
+        ] {
             let mut spec = json!({"engine": engine, "backend": "External", "external": {"secretRef": {"name": "a"}}});
             spec[field] = value;
             refuses(kind, &format!("spec.{field}"), &[spec]);
@@ -230,7 +258,7 @@ fn external_instances_have_no_workload() {
 
 #[test]
 fn other_versions_need_an_image() {
-    for (kind, engine, version) in [(DATABASE, "PostgreSQL", "17"), (CACHE, "Valkey", "8.1")] {
+    for (kind, engine, version) in VERSIONED {
         accepts(
             kind,
             &[
@@ -244,18 +272,20 @@ fn other_versions_need_an_image() {
 
 #[test]
 fn backends_are_immutable() {
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
+    for (kind, engine) in INSTANCES {
         let absent = json!({"engine": engine});
+        let auto = json!({"engine": engine, "backend": "Auto"});
         let builtin = json!({"engine": engine, "backend": "Builtin"});
         let external = json!({"engine": engine, "backend": "External", "external": {"secretRef": {"name": "a"}}});
-        accepts_change(kind, &[(absent.clone(), builtin.clone()), (builtin.clone(), absent.clone())]);
+        accepts_change(kind, &[(absent.clone(), auto.clone()), (auto.clone(), absent.clone())]);
+        refuses_change(kind, "spec.backend", &[(auto, builtin.clone())]);
         refuses_change(kind, "spec.backend", &[(absent, external.clone()), (external, builtin)]);
     }
 }
 
 #[test]
 fn engines_are_immutable() {
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
+    for (kind, engine) in INSTANCES {
         accepts_change(kind, &[(json!({"engine": engine}), json!({"engine": engine}))]);
         refuses_change(kind, "spec.engine", &[(json!({"engine": "Other"}), json!({"engine": engine}))]);
     }
@@ -278,7 +308,7 @@ fn the_version_of_a_database_is_immutable() {
 
 #[test]
 fn storage_grows_only() {
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
+    for (kind, engine) in INSTANCES {
         let absent = json!({"engine": engine});
         let with = |size: &str| json!({"engine": engine, "storage": {"size": size}});
         accepts_change(
@@ -311,7 +341,7 @@ fn storage_grows_only() {
 
 #[test]
 fn storage_classes_are_immutable() {
-    for (kind, engine) in [(DATABASE, "PostgreSQL"), (CACHE, "Valkey")] {
+    for (kind, engine) in INSTANCES {
         let absent = json!({"engine": engine});
         let with = |class: &str| json!({"engine": engine, "storage": {"storageClassName": class}});
         accepts_change(kind, &[(with("a"), with("a")), (absent.clone(), json!({"engine": engine, "storage": {}}))]);
@@ -323,10 +353,57 @@ fn storage_classes_are_immutable() {
     }
 }
 
+#[test]
+fn external_has_a_secret_or_a_region() {
+    let with = |external: Value| json!({"engine": "DynamoDB", "backend": "External", "external": external});
+    accepts(DATABASE, &[with(json!({"secretRef": {"name": "a"}})), with(json!({"region": "eu-central-1"}))]);
+    refuses(DATABASE, "secretRef", &[with(json!({}))]);
+}
+
+#[test]
+fn tables_and_copies_belong_to_their_engines() {
+    let table = json!([{"name": "carts", "partitionKey": {"name": "id"}}]);
+    accepts(DATABASE, &[json!({"engine": "DynamoDB", "tables": table})]);
+    refuses(
+        DATABASE,
+        "spec.tables",
+        &[json!({"engine": "PostgreSQL", "tables": table}), json!({"engine": "MariaDB", "tables": table})],
+    );
+    for (kind, engine, may) in [
+        (DATABASE, "PostgreSQL", true),
+        (DATABASE, "MariaDB", true),
+        (DATABASE, "DynamoDB", false),
+        (CACHE, "Valkey", true),
+        (BROKER, "RabbitMQ", false),
+        (STORE, "S3", false),
+    ] {
+        let spec = [json!({"engine": engine, "readReplicas": 1})];
+        if may { accepts(kind, &spec) } else { refuses(kind, "spec.readReplicas", &spec) }
+    }
+    refuses(STORE, "spec.tls", &[json!({"engine": "S3", "tls": {}})]);
+}
+
+#[test]
+fn rotations_are_durations_in_range() {
+    let instance = json!({"kind": "CacheInstance", "name": "a"});
+    let with = |rotation: Value| json!({"instanceRef": instance, "rotation": rotation});
+    accepts(GRANT, &[with(json!({"interval": "1h", "overlap": "10s"})), with(json!({"interval": "8760h"}))]);
+    refuses(GRANT, "rotation.interval", &[with(json!({"interval": "59m"})), with(json!({"interval": "x"}))]);
+    refuses(GRANT, "rotation.overlap", &[with(json!({"overlap": "9s"})), with(json!({"overlap": "25h"}))]);
+}
+
+#[test]
+fn a_grant_stays_where_it_is() {
+    let with = |kind: &str, space: &str| json!({"instanceRef": {"kind": kind, "name": "a"}, "space": space});
+    accepts_change(GRANT, &[(with(CACHE, "orders"), with(CACHE, "orders"))]);
+    refuses_change(GRANT, "spec.instanceRef", &[(with(CACHE, "orders"), with(BROKER, "orders"))]);
+    refuses_change(GRANT, "spec.space", &[(with(CACHE, "orders"), with(CACHE, "billing"))]);
+}
+
 /// A rule that no test above refuses anything by would be a rule without a test.
 #[test]
 fn every_rule_compiles() {
-    for kind in [AUTH, DATABASE, CACHE] {
+    for kind in [AUTH, DATABASE, CACHE, BROKER, STORE, GRANT] {
         let compiled = kube::core::cel::compile_schema(&schema(kind));
         assert!(!compiled.has_errors(), "{kind}: {:?}", compiled.compilation_errors());
     }

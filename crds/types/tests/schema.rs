@@ -117,6 +117,7 @@ fn kinds_are_listed_once_with_distinct_short_names() {
 fn instances_are_provisioned_services() {
     for (kind, definition) in definitions() {
         let label = &definition["metadata"]["labels"]["servicebinding.io/provisioned-service"];
-        assert_eq!(label == "true", kind.ends_with("Instance"), "{kind}");
+        let publishes = kind.ends_with("Instance") || ["ObjectStore", "AccessGrant"].contains(&kind.as_str());
+        assert_eq!(label == "true", publishes, "{kind}");
     }
 }

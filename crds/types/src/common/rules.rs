@@ -36,8 +36,8 @@ pub(crate) fn external_is_not_shaped() -> Rule {
         "(has(self.readReplicas) && self.readReplicas > 0))"
     ))
     .message(concat!(
-        "spec.storage, resources, image, version, parameters, tls and readReplicas describe what Portico runs; ",
-        "remove them with spec.backend External"
+        "spec.storage, spec.resources, spec.image, spec.version, spec.parameters, spec.tls and spec.readReplicas ",
+        "describe what Portico runs; remove them with spec.backend External"
     ))
 }
 
