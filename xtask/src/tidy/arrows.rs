@@ -23,6 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth-service", &["portico-service-kit", "portico-token", "portico-service-config"]),
     ("portico-test-servers", &[]),
     ("portico-e2e", &["portico-crds"]),
+    // A consumer: it knows the binding and nothing of us.
+    ("portico-load-client", &[]),
     // Measures the service alone, between real servers.
     ("portico-bench", &["portico-crds", "portico-service-config", "portico-test-servers", "portico-token"]),
     // Generates from the definitions and from the controllers' access rights.
