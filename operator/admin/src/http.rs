@@ -230,13 +230,14 @@ fn authorization(endpoint: &Endpoint, scheme: Scheme) -> Result<Option<HeaderVal
 pub(crate) fn transport(error: &(dyn StdError + 'static)) -> AdminError {
     let mut next = Some(error);
     while let Some(cause) = next {
-        // An I/O error gives the source of what it wraps, and hides the wrapped error itself.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = wrapped.and_then(|inner| inner.downcast_ref()).or_else(|| cause.downcast_ref::<rustls::Error>());
-        if let Some(problem) = found {
+        if let Some(problem) = cause.downcast_ref::<rustls::Error>() {
             return AdminError::Tls(problem.to_string());
         }
-        next = cause.source();
+        next = match cause.downcast_ref::<io::Error>() {
+            // An I/O error names what its content is caused by, and hides the content itself.
+            Some(error) => error.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            None => cause.source(),
+        };
     }
     AdminError::Unreachable(chain(error))
 }

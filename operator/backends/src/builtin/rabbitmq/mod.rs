@@ -15,9 +15,10 @@ const SHAPE: Shape = Shape {
     type_: "rabbitmq",
     also: &["amqp"],
     schemes: ["amqp", "amqps"],
-    space: Some(SpaceEntry { key: "virtual-host", required: true, in_uri: true }),
+    space: Some(SpaceEntry { key: "virtual-host", required: true, in_uri: true, suffix: None }),
     identity: LoginStyle::Password,
     sslmode: false,
+    builtin_region: None,
     public_host: None,
 };
 
@@ -74,6 +75,7 @@ impl Engine for RabbitMq {
             ("ready.sh", include_str!("ready.sh").to_owned()),
             ("alive.sh", include_str!("alive.sh").to_owned()),
             ("env.sh", include_str!("env.sh").to_owned()),
+            ("names.escript", include_str!("names.escript").to_owned()),
             ("enabled_plugins", include_str!("enabled_plugins").to_owned()),
             ("rabbitmq.conf", configuration),
         ]

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Starts RabbitMQ as process 1.
 #
-# Safe to be killed at any point: the node makes its data by steps that it repeats, and what is written here lies in
-# memory and is made anew at every start.
+# Safe to be killed at any point: the node makes its data by steps that it repeats, what it forgets is mended, and what
+# is written here lies in memory and is made anew at every start.
 set -eu
 umask 077
 trap 'exit 143' INT TERM
@@ -27,6 +27,13 @@ chmod 0400 "$HOME/.erlang.cookie"
 cat >"$HOME/definitions.json" <<JSON
 {"users": [{"name": "portico_admin", "password": "$(json "$secrets/admin-password")", "tags": ["administrator"]}]}
 JSON
+
+set --
+for folder in quorum coordination; do
+    folder=$RABBITMQ_MNESIA_DIR/$folder/$RABBITMQ_NODENAME
+    [ ! -e "$folder/names.dets" ] || set -- "$@" "$folder"
+done
+[ $# -eq 0 ] || escript /etc/portico/engine/names.escript "$@" || echo "portico: the registers stay as they are" >&2
 
 # As many threads as a small broker needs, however many processors the machine has: each costs memory.
 threads=$(nproc)
