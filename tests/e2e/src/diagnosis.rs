@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Client, ResourceExt as _};
 use portico_crds::common::PorticoResource;
-use portico_crds::{AuthService, CacheInstance, DatabaseInstance};
+use portico_crds::{AccessGrant, AuthService, BrokerInstance, CacheInstance, DatabaseInstance, ObjectStore};
 use serde::Serialize;
 
 use crate::Kind;
@@ -45,6 +45,9 @@ pub async fn of(client: &Client, namespace: &str) -> String {
     resources::<AuthService>(client, namespace, &mut text).await;
     resources::<DatabaseInstance>(client, namespace, &mut text).await;
     resources::<CacheInstance>(client, namespace, &mut text).await;
+    resources::<BrokerInstance>(client, namespace, &mut text).await;
+    resources::<ObjectStore>(client, namespace, &mut text).await;
+    resources::<AccessGrant>(client, namespace, &mut text).await;
     pods(client, namespace, &mut text).await;
     events(client, namespace, &mut text).await;
     text

@@ -1,9 +1,10 @@
 //! Harness of the end-to-end tests: they run against a real cluster with the operator installed by its chart, as a
 //! user would: the API server, `kubectl`, `helm` and HTTP. Nothing of the operator's or the services' code is used.
 //!
-//! The tests are two programs. `platform` (4 tests at once) gives each test a namespace of its own. `operator` (one
-//! test at a time) disturbs the operator itself. `cargo xtask e2e` starts a cluster and runs both; against a cluster
-//! that runs already:
+//! The tests are three programs. `platform` (4 tests at once) gives each test a namespace of its own. `node` is in two
+//! halves, between which the node is restarted. `operator` (one test at a time) disturbs the operator itself. `cargo
+//! xtask e2e` starts a cluster and runs all; against a cluster that runs already, what needs neither the image of the
+//! load client nor volumes that can be filled:
 //!
 //! ```sh
 //! export KUBECONFIG=$(cargo xtask kubeconfig --cluster portico-test)
@@ -22,17 +23,20 @@ pub mod audit;
 pub mod auth;
 pub mod cluster;
 pub mod diagnosis;
+pub mod engine;
 pub mod fixtures;
 pub mod forward;
 pub mod http;
 pub mod inventory;
+pub mod load;
 pub mod namespace;
 pub mod operator;
 pub mod probe;
 pub mod shell;
+pub mod volume;
 pub mod wait;
 
-pub use namespace::{Outcome, TestNamespace, with_namespace};
+pub use namespace::{Outcome, TestNamespace, with_namespace, with_namespace_for};
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -18,7 +18,7 @@ use tokio::task::JoinError;
 use crate::cluster::Cluster;
 use crate::{Kind, diagnosis, wait};
 
-/// No test may take longer: one that hangs fails with a diagnosis.
+/// No test may take longer, unless it says so: one that hangs fails with a diagnosis.
 const TEST: Duration = Duration::from_secs(400);
 /// The label of every namespace that a test made; its value is the name of the test.
 pub const TEST_LABEL: &str = "portico.dev/test";
@@ -62,16 +62,31 @@ where
     F: FnOnce(TestNamespace) -> T,
     T: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
+    with_namespace_for(TEST, test, body).await
+}
+
+/// [`with_namespace`] for a test that may take as long as `limit`.
+///
+/// # Errors
+/// As [`with_namespace`].
+pub async fn with_namespace_for<F, T>(limit: Duration, test: &str, body: F) -> Outcome
+where
+    F: FnOnce(TestNamespace) -> T,
+    T: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
     let cluster = Cluster::connect().await?;
     let namespace = TestNamespace::create(cluster, test).await?;
-    // A task of its own, so that a panic of an assertion can be followed by a diagnosis too.
-    let outcome = tokio::spawn(tokio::time::timeout(TEST, body(namespace.clone()))).await;
-    let result = match outcome {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(anyhow!("the test did not end within {} s", TEST.as_secs())),
-        Err(error) => Err(panic_message(error)),
-    };
+    let result = run(limit, body(namespace.clone())).await;
     Ok(namespace.finish(result).await?)
+}
+
+/// A task of its own, so that a panic of an assertion can be followed by a diagnosis too.
+async fn run(limit: Duration, body: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> anyhow::Result<()> {
+    match tokio::spawn(tokio::time::timeout(limit, body)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(anyhow!("the test did not end within {} s", limit.as_secs())),
+        Err(error) => Err(panic_message(error)),
+    }
 }
 
 fn panic_message(error: JoinError) -> anyhow::Error {
@@ -88,9 +103,34 @@ fn panic_message(error: JoinError) -> anyhow::Error {
 impl TestNamespace {
     async fn create(cluster: Cluster, test: &str) -> anyhow::Result<Self> {
         let short: String = test.replace('_', "-").chars().take(30).collect();
-        let name = create_namespace(&cluster, &format!("e2e-{short}-"), test, &[]).await?;
+        let name = create_namespace(&cluster, generated(&format!("e2e-{short}-")), test, &[]).await?;
         let all = Arc::new(Mutex::new(vec![name.clone()]));
         Ok(Self { cluster, name, test: test.to_owned(), all })
+    }
+
+    /// Runs `body` in the namespace called `name`, which is made when it is not there. It stays when `body` succeeds
+    /// and `keep` is set: for a test of several programs.
+    ///
+    /// # Errors
+    /// As [`with_namespace`].
+    pub async fn fixed<F, T>(name: &str, keep: bool, limit: Duration, body: F) -> Outcome
+    where
+        F: FnOnce(Self) -> T,
+        T: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let cluster = Cluster::connect().await?;
+        let known = Api::<Namespace>::all(cluster.client()).get_opt(name).await;
+        if known.context("looking for the namespace")?.is_none() {
+            let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+            create_namespace(&cluster, metadata, name, &[]).await?;
+        }
+        let all = Arc::new(Mutex::new(vec![name.to_owned()]));
+        let namespace = Self { cluster, name: name.to_owned(), test: name.to_owned(), all };
+        let result = run(limit, body(namespace.clone())).await;
+        if keep && result.is_ok() {
+            return Ok(());
+        }
+        Ok(namespace.finish(result).await?)
     }
 
     /// Another namespace of the same test, with labels of its own.
@@ -98,7 +138,7 @@ impl TestNamespace {
     /// # Errors
     /// The API server refuses it.
     pub async fn sibling(&self, labels: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let name = create_namespace(&self.cluster, &format!("{}-", self.name), &self.test, labels).await?;
+        let name = create_namespace(&self.cluster, generated(&format!("{}-", self.name)), &self.test, labels).await?;
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         Ok(Self { name, ..self.clone() })
     }
@@ -247,9 +287,13 @@ impl TestNamespace {
 }
 
 /// The API server makes the name unique.
+fn generated(prefix: &str) -> ObjectMeta {
+    ObjectMeta { generate_name: Some(prefix.to_owned()), ..ObjectMeta::default() }
+}
+
 async fn create_namespace(
     cluster: &Cluster,
-    prefix: &str,
+    name: ObjectMeta,
     test: &str,
     labels: &[(&str, &str)],
 ) -> anyhow::Result<String> {
@@ -257,7 +301,7 @@ async fn create_namespace(
         labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     all.insert(TEST_LABEL.to_owned(), test.to_owned());
     all.insert("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned());
-    let metadata = ObjectMeta { generate_name: Some(prefix.to_owned()), labels: Some(all), ..ObjectMeta::default() };
+    let metadata = ObjectMeta { labels: Some(all), ..name };
     let namespace = Namespace { metadata, ..Namespace::default() };
     let created = Api::<Namespace>::all(cluster.client()).create(&PostParams::default(), &namespace).await;
     Ok(created.context("creating a namespace")?.name_any())

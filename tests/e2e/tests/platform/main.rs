@@ -7,6 +7,7 @@ mod deletion;
 mod dependencies;
 mod edit;
 mod external;
+mod instances;
 mod invalid;
 mod isolation;
 mod login;
