@@ -1,13 +1,13 @@
 #!/bin/sh
 # Alive while the data is made or copied before the start, and then when it answers, even if only that it refuses the
 # login. A replica that cannot go on is not: its next start copies from the primary again.
-run=/run/mysqld
+run=/run/portico
 [ ! -e "$run/preparing" ] || exit 0
 MYSQL_PWD=$(cat /etc/portico/credentials/root-password)
 export MYSQL_PWD
 
 state() {
-    mariadb --no-defaults --socket="$run/mysqld.sock" --user=root --connect-timeout=3 --batch \
+    mariadb --no-defaults --socket="$run/mariadb.sock" --user=root --connect-timeout=3 --batch \
         --execute='SHOW REPLICA STATUS\G' 2>/dev/null
 }
 
@@ -28,4 +28,4 @@ if [ "${PORTICO_ROLE:-primary}" = replica ]; then
         *outdated*) echo outdated >/data/mariadb.useless && exit 1 ;;
     esac
 fi
-mariadb-admin --no-defaults --socket="$run/mysqld.sock" --user=root --connect-timeout=3 --silent ping
+mariadb-admin --no-defaults --socket="$run/mariadb.sock" --user=root --connect-timeout=3 --silent ping

@@ -6,7 +6,7 @@
 # Beside that, the server is told of a renewed certificate.
 set -u
 umask 077
-run=/run/mysqld
+run=/run/portico
 tls=/etc/portico/tls
 MYSQL_PWD=$(cat /etc/portico/credentials/admin-password)
 export MYSQL_PWD
@@ -20,7 +20,7 @@ ask() {
 renew_certificate() {
     now=$(cat "$tls/tls.crt")
     [ "$now" != "$(cat "$run/tls.seen")" ] || return 0
-    ask 'FLUSH SSL' && printf '%s\n' "$now" >"$run/tls.seen"
+    ask 'FLUSH NO_WRITE_TO_BINLOG SSL' && printf '%s\n' "$now" >"$run/tls.seen"
 }
 
 renew_certificate

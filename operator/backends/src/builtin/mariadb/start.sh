@@ -8,10 +8,13 @@ set -eu
 umask 077
 trap 'exit 143' INT TERM
 
+# Debian keeps the server where root alone looks.
+PATH=$PATH:/usr/sbin
+
 config=/etc/portico/engine
 secrets=/etc/portico/credentials
 tls=/etc/portico/tls
-run=/run/mysqld
+run=/run/portico
 # A folder of our own: the volume's root may belong to another user.
 data=/data/mariadb
 unfinished=/data/mariadb.unfinished
@@ -37,8 +40,9 @@ quoted() {
     printf "'%s'" "$(sed "s/[\\\\']/\\\\&/g" "$secrets/$1")"
 }
 
+# What the spec sets counts more than what is set here.
 write_settings() {
-    cat "$config/mariadb.cnf" >"$settings"
+    cat "$config/mariadb.cnf" "$config/parameters.cnf" >"$settings"
     if [ "$role" = replica ]; then
         # Every server of a group has a number of its own; pods of a StatefulSet have one in their names.
         number=$(uname -n | sed -n 's/^.*-\([0-9]\{1,6\}\)$/\1/p')
@@ -92,7 +96,7 @@ SQL
 as_root() {
     program=$1
     shift
-    MYSQL_PWD=$(cat "$secrets/root-password") "$program" --no-defaults --socket="$run/mysqld.sock" --user=root "$@"
+    MYSQL_PWD=$(cat "$secrets/root-password") "$program" --no-defaults --socket="$run/mariadb.sock" --user=root "$@"
 }
 
 # Starts a server for this script alone on the data folder $1. Five minutes are for its recovery.
@@ -183,7 +187,7 @@ copy_primary() {
     log "copying from $PORTICO_PRIMARY"
     await_primary
     install_data
-    echo "$domain" >"$unfinished/portico_domain"
+    printf '%s' "$domain" >"$unfinished/portico_domain"
     begin_private "$unfinished"
     # The status of a pipe is that of its last command: what counts is what that has read.
     if [ "$(dump_primary | as_root mariadb --max-allowed-packet=1G --batch --skip-column-names)" != complete ]; then
@@ -239,7 +243,7 @@ prepare_primary() {
     if [ ! -e "$data" ]; then
         log "making a new data folder"
         install_data
-        echo $((0x$(head -c 7 /proc/sys/kernel/random/uuid))) >"$unfinished/portico_domain"
+        head -c 1000 /dev/urandom | LC_ALL=C tr -cd 1-9 | head -c 9 >"$unfinished/portico_domain"
         finish_data
     fi
     if [ -s "$data/master.info" ]; then
