@@ -6,6 +6,7 @@
 
 pub mod binding;
 pub mod builtin;
+pub mod certificates;
 pub mod delegated;
 pub mod digest;
 pub mod external;

@@ -42,6 +42,8 @@ pub struct Node {
     pub read_replicas: i32,
     /// The volume.
     pub claim: Claim,
+    /// The size of the copies' volumes, when there are copies: it cannot be changed.
+    pub copy_size: Option<String>,
     /// The passwords.
     pub credentials: Credentials,
     /// Whether volume and passwords outlive the resource.
@@ -59,16 +61,6 @@ impl Node {
         (self.read_replicas > 0).then(|| format!("{}.{}.svc", self.name.read(), self.namespace))
     }
 
-    /// The names that its certificate is for. Probes come from inside the pod.
-    pub fn certificate_names(&self) -> Vec<String> {
-        let services = [self.name.workload(), self.name.read()];
-        let names = services.into_iter().flat_map(|service| {
-            let short = format!("{service}.{}", self.namespace);
-            [service, short.clone(), format!("{short}.svc")]
-        });
-        names.chain(["localhost".to_owned(), "127.0.0.1".to_owned()]).collect()
-    }
-
     /// The objects in apply order: what a pod needs comes before the pod. There is no disruption budget: for a single
     /// pod it could only block the draining of its node for ever.
     pub fn objects(&self) -> Desired {
@@ -84,7 +76,7 @@ impl Node {
         desired.push(self.network_policy());
         desired.push(self.service(self.name.workload(), self.identity()));
         // A claim that may not grow must not keep a lost pod from coming back; a new one comes before its pod.
-        if !self.claim.exists {
+        if !self.claim.exists() {
             self.push_claim(&mut desired);
         }
         desired.push(ConfigMap {
@@ -96,7 +88,7 @@ impl Node {
         if self.read_replicas > 0 {
             desired.extend(replicas::objects(self, resources, &hash));
         }
-        if self.claim.exists {
+        if self.claim.exists() {
             self.push_claim(&mut desired);
         }
         desired
@@ -190,6 +182,16 @@ impl Node {
             ..StatefulSet::default()
         }
     }
+}
+
+/// The names that an instance's certificate is for. Probes come from inside the pod.
+pub fn certificate_names(name: &InstanceName, namespace: &str) -> Vec<String> {
+    let names = [name.workload(), name.read()].into_iter().flat_map(|service| {
+        let short = format!("{service}.{namespace}");
+        [service, short.clone(), format!("{short}.svc")]
+    });
+    let copies = format!("*.{}.{namespace}.svc", name.read_pods());
+    names.chain([copies, "localhost".to_owned(), "127.0.0.1".to_owned()]).collect()
 }
 
 pub(super) fn metadata(name: String, identity: Identity<'_>) -> ObjectMeta {

@@ -11,28 +11,33 @@ pub enum Readiness {
     Progressing(String),
 }
 
-/// Judges a `StatefulSet` of one pod.
+/// Judges a `StatefulSet`.
 pub fn of(set: &StatefulSet) -> Readiness {
     let name = set.metadata.name.as_deref().unwrap_or_default();
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let Some(status) = &set.status else {
         return Readiness::Progressing(format!("StatefulSet {name} has not been looked at yet"));
     };
     if status.observed_generation < set.metadata.generation {
         return Readiness::Progressing(format!("StatefulSet {name} has been changed"));
     }
-    if status.update_revision != status.current_revision || status.updated_replicas.unwrap_or(0) < 1 {
-        return Readiness::Progressing(format!("the pod of StatefulSet {name} is being replaced"));
+    if status.update_revision != status.current_revision || status.updated_replicas.unwrap_or(0) < wanted {
+        return Readiness::Progressing(format!("{} of StatefulSet {name} is being replaced", pod(wanted)));
     }
-    if status.ready_replicas.unwrap_or(0) < 1 {
-        return Readiness::Progressing(format!("the pod of StatefulSet {name} is not ready"));
+    if status.ready_replicas.unwrap_or(0) < wanted {
+        return Readiness::Progressing(format!("{} of StatefulSet {name} is not ready", pod(wanted)));
     }
     Readiness::Available
+}
+
+const fn pod(wanted: i32) -> &'static str {
+    if wanted == 1 { "the pod" } else { "a pod" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::apps::v1::StatefulSetStatus;
+    use k8s_openapi::api::apps::v1::{StatefulSetSpec, StatefulSetStatus};
     use kube::core::ObjectMeta;
 
     fn set(observed: i64, updated: i32, ready: i32, revision: &str) -> StatefulSet {
@@ -48,6 +53,17 @@ mod tests {
             }),
             ..StatefulSet::default()
         }
+    }
+
+    #[test]
+    fn all_pods_count() {
+        let copies = |ready| {
+            let mut set = set(2, 2, ready, "a");
+            set.spec = Some(StatefulSetSpec { replicas: Some(2), ..StatefulSetSpec::default() });
+            of(&set)
+        };
+        assert_eq!(copies(2), Readiness::Available);
+        assert_eq!(copies(1), Readiness::Progressing("a pod of StatefulSet s is not ready".into()));
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub struct Claim {
     pub size: String,
     /// The storage class; `None` is the cluster's default.
     pub class: Option<String>,
-    /// Whether it is there already.
-    pub exists: bool,
+    /// What the claim asks for that is there already.
+    pub live: Option<String>,
 }
 
 impl Claim {
@@ -33,14 +33,26 @@ impl Claim {
         let asked = Quantity::parse(asked)?;
         let class = storage.and_then(|storage| storage.storage_class_name.clone());
         let Some(live) = live.and_then(|claim| claim.spec.as_ref()) else {
-            return Ok(Self { size: asked.as_str().to_owned(), class, exists: false });
+            return Ok(Self { size: asked.as_str().to_owned(), class, live: None });
         };
         let there = live.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
         let there = there.and_then(|size| Quantity::parse(&size.0).ok());
+        let requested = Some(there.as_ref().unwrap_or(&asked).as_str().to_owned());
         let size = there.filter(|there| *there >= asked).unwrap_or(asked);
         // A class that the cluster filled in is left to the cluster.
         let class = class.and_then(|_| live.storage_class_name.clone());
-        Ok(Self { size: size.as_str().to_owned(), class, exists: true })
+        Ok(Self { size: size.as_str().to_owned(), class, live: requested })
+    }
+
+    /// Whether it is there already.
+    pub fn exists(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// The same claim without growth; `None` when it does not grow.
+    pub fn as_it_is(&self) -> Option<Self> {
+        let live = self.live.clone().filter(|live| *live != self.size)?;
+        Some(Self { size: live, ..self.clone() })
     }
 
     /// The object.
@@ -68,7 +80,7 @@ mod tests {
     }
 
     fn live(size: &str, class: &str) -> PersistentVolumeClaim {
-        let claim = Claim { size: size.to_owned(), class: Some(class.to_owned()), exists: true };
+        let claim = Claim { size: size.to_owned(), class: Some(class.to_owned()), live: None };
         claim.object("n".into(), Identity { program: "p", instance: "i", component: "c", kind: "K" })
     }
 
@@ -79,6 +91,14 @@ mod tests {
         assert_eq!(size("2Gi", "1Gi"), "2Gi");
         assert_eq!(size("1Gi", "2Gi"), "2Gi");
         assert_eq!(size("1024Mi", "1Gi"), "1Gi", "equal sizes keep the way they were written");
+    }
+
+    #[test]
+    fn a_claim_that_cannot_grow_can_stay_as_it_is() {
+        let grows = |asked| Claim::plan(Some(&storage(asked, None)), Some(&live("1Gi", "s"))).unwrap();
+        assert_eq!(grows("2Gi").as_it_is().unwrap().size, "1Gi");
+        assert_eq!(grows("1Gi").as_it_is(), None);
+        assert_eq!(Claim::plan(None, None).unwrap().as_it_is(), None);
     }
 
     #[test]
