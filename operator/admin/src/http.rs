@@ -283,6 +283,7 @@ mod tests {
             username: "portico_admin".to_owned(),
             password: Zeroizing::new("secret".to_owned()),
             ca: None,
+            replicas: Vec::new(),
         };
         let client = HttpClient::new(&endpoint, Scheme::Basic).unwrap();
         assert_eq!(client.base, "http://[::1]:15671");

@@ -27,6 +27,7 @@ fn endpoint(server: &RabbitMq) -> Endpoint {
         username: ADMIN.to_owned(),
         password: Zeroizing::new(server.admin_password().to_owned()),
         ca: Some(server.ca().to_owned()),
+        replicas: Vec::new(),
     }
 }
 

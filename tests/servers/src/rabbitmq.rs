@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::sync::OnceCell;
 
+use crate::authority::Authority;
 use crate::engine::{EngineRoot, Loopback, await_ready, writable};
 use crate::postgres::write_entries;
 use crate::process::{Server, Workspace};
@@ -35,14 +35,14 @@ const NAMES: &str = include_str!("../../../operator/backends/src/builtin/rabbitm
 const PLUGINS: &str = include_str!("../../../operator/backends/src/builtin/rabbitmq/enabled_plugins");
 
 /// A running broker without virtual hosts, and with no user but [`ADMIN`]. Dropping it ends it and removes its data.
+#[derive(Debug)]
 pub struct RabbitMq {
     // The order matters: the server ends before its folder goes.
     server: Option<Server>,
     root: EngineRoot,
     workspace: Workspace,
     loopback: Loopback,
-    issuer: Issuer<'static, KeyPair>,
-    ca: String,
+    authority: Authority,
 }
 
 impl RabbitMq {
@@ -54,8 +54,8 @@ impl RabbitMq {
         let root = EngineRoot::find("rabbitmq")?;
         let workspace = Workspace::new("rabbitmq")?;
         writable(workspace.path())?;
-        let (issuer, ca) = authority()?;
-        let mut broker = Self { server: None, root, workspace, loopback: Loopback::claim()?, issuer, ca };
+        let authority = Authority::new()?;
+        let mut broker = Self { server: None, root, workspace, loopback: Loopback::claim()?, authority };
         broker.write_files()?;
         broker.set_admin_password(PASSWORD)?;
         broker.renew_certificate()?;
@@ -98,7 +98,7 @@ impl RabbitMq {
 
     /// The certificate (PEM) that the broker's is signed by.
     pub fn ca(&self) -> &str {
-        &self.ca
+        self.authority.ca()
     }
 
     /// Gives [`ADMIN`] another password, at the next start.
@@ -115,13 +115,10 @@ impl RabbitMq {
     /// # Errors
     /// When it cannot be made or written.
     pub fn renew_certificate(&self) -> Result<String> {
-        let key = KeyPair::generate()?;
-        let mut server = CertificateParams::new(vec![self.host(), "127.0.0.1".to_owned(), "localhost".to_owned()])?;
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = server.signed_by(&key, &self.issuer)?.pem();
+        let (certificate, key) = self.authority.issue(&self.host())?;
         // Another folder, then a link to it: so does the kubelet, and no reader sees half of a pair.
         let folder = tempfile::Builder::new().prefix("tls-").tempdir_in(self.workspace.path())?.keep();
-        let files = [("tls.crt", certificate.as_str()), ("tls.key", &key.serialize_pem()), ("ca.crt", &self.ca)];
+        let files = [("tls.crt", certificate.as_str()), ("tls.key", &key), ("ca.crt", self.ca())];
         write(&folder, &files)?;
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let (link, new) = (self.workspace.path().join("tls"), self.workspace.path().join("tls.new"));
@@ -153,7 +150,7 @@ impl RabbitMq {
     /// TLS on the port of AMQP, the last that opens. It takes connections a moment before it can serve them.
     fn handshake(&self) -> Result<()> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes())?)?;
+        roots.add(CertificateDer::from_pem_slice(self.ca().as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
@@ -185,7 +182,7 @@ impl RabbitMq {
             ("password", password),
             ("virtual-host", vhost),
             ("uri", &uri),
-            ("ca.crt", &self.ca),
+            ("ca.crt", self.ca()),
         ];
         write_entries(folder, &entries)
     }
@@ -215,14 +212,4 @@ impl RabbitMq {
         ];
         write(&folder.join("engine"), &files)
     }
-}
-
-/// A CA that nobody else trusts.
-fn authority() -> Result<(Issuer<'static, KeyPair>, String)> {
-    let key = KeyPair::generate()?;
-    let mut ca = CertificateParams::new(Vec::new())?;
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    let certificate = ca.self_signed(&key)?.pem();
-    Ok((Issuer::new(ca, key), certificate))
 }
