@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub password: Zeroizing<String>,
     /// Certificates (PEM) that the engine's certificate is checked against; `None` connects without TLS.
     pub ca: Option<String>,
+    /// Host names of copies for reading, where users are to be known or watched too.
+    pub replicas: Vec<String>,
 }
 
 /// What one consumer has for itself inside an instance.

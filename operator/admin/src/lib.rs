@@ -5,19 +5,26 @@
 //! here knows Kubernetes, decides when something happens, or keeps a connection between two calls.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking"))]
 
+pub mod certificate;
 pub mod dynamodb;
 pub mod endpoint;
+mod engines;
 pub mod error;
 pub mod garage;
 mod http;
+pub mod mariadb;
+pub mod postgresql;
 pub mod rabbitmq;
 mod sigv4;
 pub mod tls;
+pub mod valkey;
 
 use async_trait::async_trait;
 use std::time::Duration;
 
+pub use certificate::{CertificateProbe, Handshake, TlsServer};
 pub use endpoint::{Endpoint, Login, Space, Table, TableKey};
+pub use engines::Engines;
 pub use error::AdminError;
 pub use sigv4::Clock;
 

@@ -1,8 +1,10 @@
 //! The command line. Every option is also an environment variable, for the chart.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use portico_crds::common::names::EngineName;
 
 /// The Portico operator.
 #[derive(Debug, Parser)]
@@ -64,12 +66,9 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "PORTICO_AUTH_SERVICE_IMAGE",
           default_value = concat!("portico.dev/auth-service:", env!("CARGO_PKG_VERSION")))]
     pub(crate) auth_service_image: String,
-    /// Image of builtin databases.
-    #[arg(long, global = true, env = "PORTICO_POSTGRESQL_IMAGE", default_value = "docker.io/library/postgres:17")]
-    pub(crate) postgresql_image: String,
-    /// Image of builtin caches.
-    #[arg(long, global = true, env = "PORTICO_VALKEY_IMAGE", default_value = "docker.io/valkey/valkey:8.1")]
-    pub(crate) valkey_image: String,
+    /// Images of builtin engines.
+    #[command(flatten)]
+    pub(crate) engines: EngineImages,
     /// When the images of what the operator makes are pulled.
     #[arg(long, global = true, env = "PORTICO_IMAGE_PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub(crate) image_pull_policy: PullPolicy,
@@ -95,6 +94,49 @@ pub(crate) struct Options {
     /// The DNS domain of the cluster.
     #[arg(long, global = true, env = "PORTICO_CLUSTER_DOMAIN", default_value = "cluster.local")]
     pub(crate) cluster_domain: String,
+}
+
+/// Images of builtin engines, each of the default version.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct EngineImages {
+    /// Image of PostgreSQL.
+    #[arg(long, global = true, env = "PORTICO_POSTGRESQL_IMAGE", default_value = "docker.io/library/postgres:17")]
+    pub(crate) postgresql_image: String,
+    /// Image of MariaDB.
+    #[arg(long, global = true, env = "PORTICO_MARIADB_IMAGE", default_value = "docker.io/library/mariadb:11.8")]
+    pub(crate) mariadb_image: String,
+    /// Image of DynamoDB Local, with `java` and the program in `/usr/share/dynamodb-local`.
+    #[arg(long, global = true, env = "PORTICO_DYNAMODB_IMAGE",
+          default_value = "docker.io/amazon/dynamodb-local:3.0.0")]
+    pub(crate) dynamodb_image: String,
+    /// Image of Valkey.
+    #[arg(long, global = true, env = "PORTICO_VALKEY_IMAGE", default_value = "docker.io/valkey/valkey:8.1")]
+    pub(crate) valkey_image: String,
+    /// Image of RabbitMQ, with its management plugin.
+    #[arg(long, global = true, env = "PORTICO_RABBITMQ_IMAGE", default_value = "docker.io/library/rabbitmq:4-management")]
+    pub(crate) rabbitmq_image: String,
+    /// Image of Garage, with a shell.
+    #[arg(long, global = true, env = "PORTICO_GARAGE_IMAGE",
+          default_value = concat!("portico.dev/garage:", env!("CARGO_PKG_VERSION")))]
+    pub(crate) garage_image: String,
+}
+
+impl EngineImages {
+    /// By engine.
+    pub(crate) fn by_engine(&self) -> BTreeMap<EngineName, String> {
+        EngineName::ALL.into_iter().map(|engine| (engine, self.of(engine).to_owned())).collect()
+    }
+
+    fn of(&self, engine: EngineName) -> &str {
+        match engine {
+            EngineName::PostgreSql => &self.postgresql_image,
+            EngineName::MariaDb => &self.mariadb_image,
+            EngineName::DynamoDb => &self.dynamodb_image,
+            EngineName::Valkey => &self.valkey_image,
+            EngineName::RabbitMq => &self.rabbitmq_image,
+            EngineName::Garage => &self.garage_image,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use kube::Config;
-use portico_operator_controllers::{HttpProbe, Images, Platform};
+use portico_operator_admin::{Engines, Handshake};
+use portico_operator_controllers::{HttpProbe, Images, Platform, Reach};
 use portico_operator_core::clock::{Clock, SystemClock};
 use portico_operator_core::http::{self, Health};
 use portico_operator_core::lease::{Lease, LeaseConfig, LeaseGuard};
@@ -71,8 +72,7 @@ fn start(options: &Options, cx: &Context, health: &Health, stop: &CancellationTo
     let platform = Platform {
         images: Images {
             auth_service: options.auth_service_image.clone(),
-            postgresql: options.postgresql_image.clone(),
-            valkey: options.valkey_image.clone(),
+            engines: options.engines.by_engine(),
         },
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
         cluster_domain: options.cluster_domain.clone(),
@@ -80,7 +80,10 @@ fn start(options: &Options, cx: &Context, health: &Health, stop: &CancellationTo
     };
     let config = RunConfig { concurrency: options.concurrency, ..RunConfig::default() };
     let mut controllers = JoinSet::new();
-    for registration in portico_operator_controllers::registrations(platform, Arc::new(HttpProbe::new())) {
+    let clock = Arc::clone(&cx.clock);
+    let engines = Engines::new(Arc::new(move || clock.now()));
+    let reach = Reach { probe: Arc::new(HttpProbe::new()), administration: Arc::new(engines) };
+    for registration in portico_operator_controllers::registrations(platform, reach) {
         let name = registration.name();
         let running = registration.run(cx.clone(), config.clone(), health.clone(), stop.child_token());
         controllers.spawn(async move {

@@ -190,6 +190,11 @@ impl InstanceName {
         format!("{}-read", self.workload())
     }
 
+    /// The Service that gives each copy for reading a name of its own.
+    pub fn read_pods(&self) -> String {
+        format!("{}-pods", self.read())
+    }
+
     /// The Secret with the engine's certificate.
     pub fn tls(&self) -> String {
         format!("{}-tls", self.workload())

@@ -52,11 +52,7 @@ async fn managed(object: &AccessGrant, cx: &Context) -> Result<Option<Managed>, 
     })
 }
 
-async fn undo(
-    administration: &dyn Administration,
-    object: &AccessGrant,
-    grant: &Managed,
-) -> Result<(), AdminError> {
+async fn undo(administration: &dyn Administration, object: &AccessGrant, grant: &Managed) -> Result<(), AdminError> {
     let port = administration.port(grant.endpoint.clone());
     if let Some(logins) = &grant.logins {
         for credential in std::iter::once(&logins.credential).chain(logins.other()) {

@@ -24,9 +24,7 @@ use portico_crds::{AccessGrant, BrokerInstance, CacheInstance, DatabaseInstance,
 use portico_operator_admin::{AdminError, Administration};
 use portico_operator_backends::binding::Binding;
 use portico_operator_core::error::Failure;
-use portico_operator_core::{
-    Context, Controller, Outcome, OwnedKind, Referenced, finalizer, status as core_status,
-};
+use portico_operator_core::{Context, Controller, Outcome, OwnedKind, Referenced, finalizer, status as core_status};
 
 use self::inputs::Inputs;
 use self::logins::Logins;

@@ -79,6 +79,11 @@ pub(crate) async fn perform(
         }
         Step::Keep => {
             let engine = keep(port, grant, &logins.credential).await;
+            if beyond_repair(grant, &engine) {
+                let credential = draw(grant, logins.active.other(), rng)?;
+                let request = logins.request.clone();
+                return Ok(done(rotation::drawn(logins, credential, &request), engine, NOW));
+            }
             let due = rotation::until_due(&logins, facts).unwrap_or(LOOK);
             done(logins, engine, due.min(LOOK))
         }
@@ -118,6 +123,11 @@ async fn keep(port: &dyn AdminPort, grant: &Managed, credential: &Credential) ->
     }
 }
 
+/// An access key that was removed cannot be made again: another one takes its place, by the way of every replacement.
+fn beyond_repair(grant: &Managed, engine: &Result<(), AdminError>) -> bool {
+    grant.engine().login_form() == LoginForm::AccessKey && matches!(engine, Err(AdminError::Engine(_)))
+}
+
 async fn switch(port: &dyn AdminPort, grant: &Managed, logins: Logins, now: Timestamp) -> Performed {
     let Stage::Preparing(incoming) = &logins.stage else { return done(logins, Ok(()), NOW) };
     match introduce(port, grant, incoming).await {
@@ -133,8 +143,10 @@ async fn revoke(port: &dyn AdminPort, grant: &Managed, logins: Logins) -> Perfor
         Err(error) => return done(logins, Err(error), LOOK),
     };
     if open > 0 {
-        let text = format!("{} is published; {} still has connections and stays until they end",
-            logins.credential.username, old.username);
+        let text = format!(
+            "{} is published; {} still has connections and stays until they end",
+            logins.credential.username, old.username
+        );
         let rotation = Verdict::bad(reasons::MOVING_CONSUMERS, text);
         return Performed { logins, engine: Ok(()), rotation, again: DRAIN };
     }

@@ -135,6 +135,7 @@ fn grant() -> Managed {
             username: "portico_admin".into(),
             password: String::new().into(),
             ca: None,
+            replicas: Vec::new(),
         },
         space: Space { name: "orders".into(), whole: false, tables: Vec::new() },
         logins: None,

@@ -7,7 +7,7 @@ use portico_crds::common::names::{GrantName, InstanceName, InvalidName};
 use portico_crds::common::{Backend, ConditionType, reasons};
 use portico_operator_admin::{Endpoint, Space, Table, TableKey};
 use portico_operator_backends::binding::{Binding, InvalidBinding};
-use portico_operator_backends::builtin::{self, Engine};
+use portico_operator_backends::builtin::{self, Engine, replicas};
 use portico_operator_core::{ReconcileError, Retry, conditions};
 
 use super::inputs::{Inputs, space_of};
@@ -17,9 +17,8 @@ use crate::instance::view::View;
 use crate::verdict::Verdict;
 
 /// Names that engines or the operator have for themselves.
-const RESERVED: &[&str] = &[
-    "default", "information_schema", "mysql", "performance_schema", "postgres", "sys", "template0", "template1",
-];
+const RESERVED: &[&str] =
+    &["default", "information_schema", "mysql", "performance_schema", "postgres", "sys", "template0", "template1"];
 
 /// Why a grant cannot be brought about before a person changes something.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +165,7 @@ fn builtin(names: &InstanceName, object: &AccessGrant, view: &View, base: Base<'
         username,
         password: password.into(),
         ca: ca.clone().filter(|_| engine.tls()),
+        replicas: replicas::hosts(names, &object.namespace().unwrap_or_default(), view.read_replicas),
     };
     let shape = engine.shape();
     let outline = Binding {
@@ -211,6 +211,7 @@ fn external(view: &View, base: Base<'_>, inputs: &Inputs) -> Plan {
         username,
         password: password.into(),
         ca: binding.ca.clone(),
+        replicas: Vec::new(),
     };
     let space = shape.space.and_then(|entry| entry.value(&base.space.name, false));
     let outline = Binding { space, username: String::new(), password: String::new(), ..binding };
