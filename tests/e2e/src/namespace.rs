@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,12 +77,12 @@ where
 {
     let cluster = Cluster::connect().await?;
     let namespace = TestNamespace::create(cluster, test).await?;
-    let result = run(limit, body(namespace.clone())).await;
+    let result = run(limit, Box::pin(body(namespace.clone()))).await;
     Ok(namespace.finish(result).await?)
 }
 
 /// A task of its own, so that a panic of an assertion can be followed by a diagnosis too.
-async fn run(limit: Duration, body: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> anyhow::Result<()> {
+async fn run(limit: Duration, body: Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>) -> anyhow::Result<()> {
     match tokio::spawn(tokio::time::timeout(limit, body)).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(anyhow!("the test did not end within {} s", limit.as_secs())),
@@ -126,7 +127,7 @@ impl TestNamespace {
         }
         let all = Arc::new(Mutex::new(vec![name.to_owned()]));
         let namespace = Self { cluster, name: name.to_owned(), test: name.to_owned(), all };
-        let result = run(limit, body(namespace.clone())).await;
+        let result = run(limit, Box::pin(body(namespace.clone()))).await;
         if keep && result.is_ok() {
             return Ok(());
         }

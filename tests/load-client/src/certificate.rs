@@ -16,7 +16,7 @@ use crate::engine::tls;
 
 /// PostgreSQL's request for TLS: its length, and a number in the place of the protocol's version.
 const POSTGRESQL_TLS: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-/// The length of MySQL's request for TLS, and its number in the conversation.
+/// The length of `MySQL`'s request for TLS, and its number in the conversation.
 const MYSQL_HEADER: [u8; 4] = [32, 0, 0, 1];
 /// Protocol 4.1, TLS, and the authentication that goes with them.
 const MYSQL_CAPABILITIES: u32 = 0x0000_0200 | 0x0000_0800 | 0x0000_8000;

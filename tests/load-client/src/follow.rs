@@ -1,6 +1,6 @@
 //! Follows a mounted binding: the kernel tells of every change, and the folder is read again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ pub(crate) fn follow(folder: &Path) -> anyhow::Result<watch::Receiver<Binding>> 
     Ok(receiver)
 }
 
-fn pass_on(inotify: &Inotify, folder: &PathBuf, sender: &watch::Sender<Binding>) {
+fn pass_on(inotify: &Inotify, folder: &Path, sender: &watch::Sender<Binding>) {
     while inotify.read_events().is_ok() {
         match Binding::read(folder) {
             Ok(binding) => {

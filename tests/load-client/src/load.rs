@@ -162,7 +162,9 @@ impl Worker {
         };
         let client = engine::connect(binding, &self.settings.session).await?;
         self.reporter.connected(self.style, &binding.username);
-        old.map(farewell);
+        if let Some(old) = old {
+            farewell(old);
+        }
         Ok(Connection { binding: binding.clone(), client })
     }
 

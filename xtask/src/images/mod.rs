@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub(crate) use self::engine::{names as engine_names, unpack_all as unpack_engines, unpacked};
+pub(crate) use self::programs::load_client;
 use self::store::Store;
 use crate::ui;
 

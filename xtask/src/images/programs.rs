@@ -25,6 +25,19 @@ const OPERATOR: Program =
 const AUTH_SERVICE: Program =
     Program { image: "portico.dev/auth-service", binary: "auth-service", path: "/usr/bin/auth-service" };
 
+/// The consumer of the end-to-end tests; no part of an installation.
+const LOAD_CLIENT: Program = Program {
+    image: "portico.dev/test/load-client",
+    binary: "portico-load-client",
+    path: "/usr/bin/portico-load-client",
+};
+
+/// The image of the load client. Blocks; builds it with Cargo.
+pub(crate) fn load_client() -> anyhow::Result<ImageArchive> {
+    let built = build(&[&LOAD_CLIENT], Profile::Dev)?;
+    image(&Store::open()?, &LOAD_CLIENT, Profile::Dev, &built)
+}
+
 /// The images of the operator and the auth service.
 pub(crate) fn images(store: &Store, profile: Profile) -> anyhow::Result<(ImageArchive, ImageArchive)> {
     let built = build(&[&OPERATOR, &AUTH_SERVICE], profile)?;

@@ -11,7 +11,7 @@ use portico_e2e::load::{LoadPod, mounted};
 use portico_e2e::{Outcome, PLATFORM, POD, TestNamespace};
 
 /// All engines at once.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 const NAMESPACE: &str = "e2e-node";
 /// The instances of the sample.
 const SAMPLE: &str = "manifests/samples/instances.yaml";

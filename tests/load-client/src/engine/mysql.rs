@@ -1,4 +1,4 @@
-//! MariaDB and MySQL: rows of a table.
+//! MariaDB and `MySQL`: rows of a table.
 
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlSslMode};

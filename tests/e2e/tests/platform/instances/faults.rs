@@ -21,7 +21,7 @@ const FULL: [&str; 3] = ["VolumeFull", "no room left", "is full"];
 /// Until a password that somebody changed is what it should be: it is tried once a minute.
 const MENDED: Duration = Duration::from_secs(100);
 /// Until an engine that stopped on a full volume is started again: Kubernetes waits longer each time.
-const RESTARTED: Duration = Duration::from_secs(240);
+const RESTARTED: Duration = Duration::from_mins(4);
 
 impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
     /// The pod is killed without a chance to tidy up.

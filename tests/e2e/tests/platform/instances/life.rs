@@ -14,7 +14,7 @@ use portico_e2e::{PLATFORM, POD, TestNamespace, volume, wait};
 use serde_json::{Value, json};
 
 /// All that may happen to one instance, four of them at once on two cores.
-pub(super) const LIFE: Duration = Duration::from_secs(900);
+pub(super) const LIFE: Duration = Duration::from_mins(15);
 /// The instance.
 pub(super) const INSTANCE: &str = "inst";
 /// The consumer that makes load, and whose data outlives its grant.

@@ -131,6 +131,8 @@ pub(super) fn kubelet_config(layout: &Layout) -> String {
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "serializeImagePulls": false,
+        // Until a changed Secret is in the pods that mount it; a minute would be most of a test.
+        "syncFrequency": "10s",
         "registerNode": true,
     });
     config.to_string()
