@@ -54,6 +54,11 @@ impl EngineRoot {
         Ok(Self { root: root.canonicalize()? })
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.root
+    }
+
     /// A command that runs `program` (a path inside) as a server whose `/tmp` is `folder`.
     pub(crate) fn server(&self, folder: &Path, program: &str) -> Command {
         let mut command = Command::new("unshare");

@@ -8,10 +8,28 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
 use crate::engine::{EngineRoot, Loopback, PORT, await_ready, writable};
+use crate::managed::{Managed, Spec};
 use crate::process::{Server, Workspace};
 
 const PROGRAMS: &str = "/usr/lib/postgresql/17/bin";
 const SUPERUSER_PASSWORD: &str = "superuser of a test server";
+
+/// The pod of the operator's own servers.
+const BUILTIN: Spec = Spec {
+    engine: "postgresql",
+    port: 5432,
+    files: &[
+        ("start.sh", include_str!("../../../operator/backends/src/builtin/postgresql/start.sh")),
+        ("ready.sh", include_str!("../../../operator/backends/src/builtin/postgresql/ready.sh")),
+        ("alive.sh", include_str!("../../../operator/backends/src/builtin/postgresql/alive.sh")),
+        ("shared.sh", include_str!("../../../operator/backends/src/builtin/postgresql/shared.sh")),
+        ("postgresql.conf", include_str!("../../../operator/backends/src/builtin/postgresql/postgresql.conf")),
+        ("pg_hba.conf", include_str!("../../../operator/backends/src/builtin/postgresql/pg_hba.conf")),
+        ("parameters.conf", "fsync = off\n"),
+    ],
+    listen: ["listen_addresses = '", "*", "'"],
+    passwords: &["superuser-password", "admin-password", "replication-password"],
+};
 
 /// A running server. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -35,6 +53,14 @@ impl Postgres {
         postgres.make_data()?;
         postgres.resume().await?;
         Ok(postgres)
+    }
+
+    /// Starts a server as the operator's script does: with TLS, the operator's roles and nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_managed() -> Result<Managed> {
+        Managed::start(&BUILTIN).await
     }
 
     /// The one instance that the tests of this binary share; each takes a [`Database`] of its own.

@@ -6,12 +6,28 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
 use crate::engine::{EngineRoot, Loopback, PORT, await_ready, writable};
+use crate::managed::{Managed, Spec};
 use crate::postgres::write_entries;
 use crate::process::{Server, Workspace};
 
 const USERNAME: &str = "app";
 const PASSWORD: &str = "password-of-a-test-server";
 const ADMIN: &str = "admin-of-a-test-server";
+
+/// The pod of the operator's own servers.
+const BUILTIN: Spec = Spec {
+    engine: "valkey",
+    port: 6379,
+    files: &[
+        ("start.sh", include_str!("../../../operator/backends/src/builtin/valkey/start.sh")),
+        ("ready.sh", include_str!("../../../operator/backends/src/builtin/valkey/ready.sh")),
+        ("alive.sh", include_str!("../../../operator/backends/src/builtin/valkey/alive.sh")),
+        ("shared.sh", include_str!("../../../operator/backends/src/builtin/valkey/shared.sh")),
+        ("valkey.conf", include_str!("../../../operator/backends/src/builtin/valkey/valkey.conf")),
+    ],
+    listen: ["bind ", "* -::*", "\n"],
+    passwords: &["admin-password", "replication-password"],
+};
 
 /// A running server. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -36,6 +52,14 @@ impl Valkey {
         let mut valkey = Self { server: None, root, workspace, loopback: Loopback::claim()? };
         valkey.resume().await?;
         Ok(valkey)
+    }
+
+    /// Starts a server as the operator's script does: with TLS, the operator's users and nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_managed() -> Result<Managed> {
+        Managed::start(&BUILTIN).await
     }
 
     /// The one instance that the tests of this binary share.

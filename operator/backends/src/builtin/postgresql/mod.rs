@@ -18,9 +18,10 @@ const SHAPE: Shape = Shape {
     type_: "postgresql",
     also: &[],
     schemes: ["postgresql", "postgresql"],
-    space: Some(SpaceEntry { key: "database", required: true, in_uri: true }),
+    space: Some(SpaceEntry { key: "database", required: true, in_uri: true, suffix: None }),
     identity: LoginStyle::Password,
     sslmode: true,
+    builtin_region: None,
     public_host: None,
 };
 
@@ -88,6 +89,7 @@ impl Engine for PostgreSql {
             ("start.sh", include_str!("start.sh")),
             ("ready.sh", include_str!("ready.sh")),
             ("alive.sh", include_str!("alive.sh")),
+            ("shared.sh", include_str!("shared.sh")),
             ("postgresql.conf", include_str!("postgresql.conf")),
             ("pg_hba.conf", include_str!("pg_hba.conf")),
             ("parameters.conf", &lines(&quoted.collect(), " = ")),
@@ -98,7 +100,7 @@ impl Engine for PostgreSql {
 
     fn scratch(&self) -> &'static [Scratch] {
         &[
-            Scratch { name: "socket", path: "/run/postgresql", size: "16Mi", memory: false },
+            Scratch { name: "socket", path: "/run/postgresql", size: "16Mi", memory: true },
             Scratch { name: "shm", path: "/dev/shm", size: "128Mi", memory: true },
         ]
     }

@@ -29,6 +29,13 @@ single() {
         -c exit_on_error=on -c log_min_error_statement=panic -c log_checkpoints=off postgres >/dev/null
 }
 
+# What is in the folder is on the disk already, by those who made it.
+complete() {
+    sync "$unfinished"
+    mv "$unfinished" "$data"
+    sync /data
+}
+
 make_data() {
     log "making a new data folder"
     rm -rf "$unfinished"
@@ -40,8 +47,7 @@ make_data() {
     # shellcheck disable=SC2086 # several options
     initdb -D "$unfinished" -U postgres --pwfile="$secrets/superuser-password" --auth=scram-sha-256 \
         --encoding=UTF8 $locale --data-checksums --no-instructions >/dev/null
-    sync
-    mv "$unfinished" "$data"
+    complete
 }
 
 # The operator's role may make roles and databases, and own and drop what it made. Its statements are not logged.
@@ -137,8 +143,8 @@ copy() {
         sleep 3
     done
     : >"$unfinished/standby.signal"
-    sync
-    mv "$unfinished" "$data"
+    sync "$unfinished/standby.signal"
+    complete
 }
 
 prepare_replica() {
@@ -174,13 +180,13 @@ else
         set -- "$@" $(no_less_than_before "$setting")
     done
 fi
-rm -f "$run/tls.key"
+rm -f "$run/tls.key" "$run/tls.seen"
 if ! key_is_usable; then
     cp "$tls/tls.key" "$run/tls.key"
     chmod 0600 "$run/tls.key"
     set -- "$@" -c ssl_key_file="$run/tls.key"
 fi
-cp -f "$tls/tls.crt" "$run/tls.seen"
+cat "$tls/tls.crt" >"$run/tls.seen"
 log "starting"
 rm -f "$run/preparing"
 exec postgres "$@"

@@ -15,9 +15,10 @@ const SHAPE: Shape = Shape {
     type_: "redis",
     also: &["valkey"],
     schemes: ["redis", "rediss"],
-    space: Some(SpaceEntry { key: "prefix", required: false, in_uri: false }),
+    space: Some(SpaceEntry { key: "prefix", required: false, in_uri: false, suffix: Some(":") }),
     identity: LoginStyle::Password,
     sslmode: false,
+    builtin_region: None,
     public_host: None,
 };
 
@@ -70,6 +71,7 @@ impl Engine for Valkey {
             ("start.sh", include_str!("start.sh").to_owned()),
             ("ready.sh", include_str!("ready.sh").to_owned()),
             ("alive.sh", include_str!("alive.sh").to_owned()),
+            ("shared.sh", include_str!("shared.sh").to_owned()),
             ("valkey.conf", configuration),
         ]
         .map(|(name, text)| (name.to_owned(), text))
