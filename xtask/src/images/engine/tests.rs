@@ -26,7 +26,7 @@ fn in_engine(name: &str, inside: &str, outside: &str) -> String {
 
 #[test]
 fn there_is_an_image_for_every_engine_that_the_definitions_know() {
-    let known: BTreeSet<_> = EngineName::ALL.iter().map(|engine| engine.as_str()).collect();
+    let known = BTreeSet::from(EngineName::ALL.map(EngineName::as_str));
     assert_eq!(super::names().collect::<BTreeSet<_>>(), known);
     for engine in ENGINES {
         assert_eq!(engine.image, format!("portico.dev/{}", engine.name));
