@@ -12,7 +12,7 @@ use portico_service_kit::{
     server::{self, ServerLimits},
     stack::{self, Limits},
 };
-use portico_token::{Expected, KeyError, KeySet, Signer, Verifier};
+use portico_token::{Expected, KeyError, Keys, Signer, Verifier};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,8 @@ use crate::{
     identity::{Identity, Terms},
     metrics::Operations,
     revocations::Revocations,
-    routes::{self, AppState},
+    routes::{self, AppState, Published},
+    signing_keys::FollowedKeys,
     storage::postgres::{Database, PostgresStore},
 };
 
@@ -86,7 +87,8 @@ pub async fn start(
     surroundings: Surroundings,
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
-    let keys = Arc::new(KeySet::load(&config.tokens.signing_keys_path)?);
+    let followed = FollowedKeys::load(&config.tokens.signing_keys_path)?;
+    let keys = followed.keys();
     let health = Health::default();
     let database = Arc::new(Database::new(&config.database, health.register("database")));
     let store = Arc::new(PostgresStore::new(database.clone()));
@@ -106,8 +108,8 @@ pub async fn start(
         rng: surroundings.rng,
         terms,
     };
-    let state =
-        AppState { identity: Arc::new(identity), health: health.clone(), jwks: Arc::new(keys.jwks()), operations };
+    let published = Published { keys, cache_seconds: config.tokens.key_cache_seconds };
+    let state = AppState { identity: Arc::new(identity), health: health.clone(), published, operations };
     let (api_listener, api) = listen(config.server.listen).await?;
     let (metrics_listener, metrics_address) = listen(config.server.metrics_listen).await?;
     let router = stack::wrap(routes::router(state), &metrics, Limits::default());
@@ -115,6 +117,7 @@ pub async fn start(
     let mut tasks = JoinSet::new();
     tasks.spawn(database.watch(stop.clone()));
     tasks.spawn(revocations.watch(stop.clone()));
+    tasks.spawn(followed.follow(stop.clone()));
     tasks.spawn(server::serve(api_listener, router, limits, stop.clone()));
     tasks.spawn(server::serve(metrics_listener, metrics.router(), limits, stop));
     tracing::info!(%api, metrics = %metrics_address, version = VERSION, "listening");
@@ -131,7 +134,7 @@ fn terms(config: &AuthServiceConfig) -> Terms {
     }
 }
 
-fn verifier(keys: Arc<KeySet>, terms: &Terms) -> Verifier {
+fn verifier(keys: Keys, terms: &Terms) -> Verifier {
     let (issuer, audience) = (terms.issuer.clone(), terms.audience.clone());
     Verifier::new(keys, Expected { issuer, audience, leeway_seconds: LEEWAY_SECONDS })
 }

@@ -20,6 +20,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use portico_service_config::CacheConfig;
 use portico_service_kit::{
+    binding::RedisBinding,
     clock::SharedClock,
     health::{CheckHandle, Health},
 };
@@ -31,13 +32,15 @@ use crate::storage::Store;
 
 /// A key that is there as long as the cache remembers what it was told.
 const MARKER: &str = "portico:auth:filled";
+/// The keys of revoked sessions begin so, after the prefix of the binding.
+const REVOKED: &str = "portico:auth:revoked:session:";
 
 /// Longer than access tokens live, so that clocks may differ a little.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The revocations, which may be out of reach.
 pub struct Revocations {
-    connection: Mutex<Option<MultiplexedConnection>>,
+    link: Mutex<Option<Link>>,
     binding_path: PathBuf,
     access_life: SignedDuration,
     store: Arc<dyn Store>,
@@ -45,8 +48,29 @@ pub struct Revocations {
     check: CheckHandle,
     health: Health,
     wake: Notify,
-    /// How many revocations could not be written. One that fails while the cache is being filled may be missing there.
-    missed: AtomicU64,
+    /// How many revocations have begun to be written. One of them may miss a cache that is being filled just then.
+    begun: AtomicU64,
+    /// How many links there have been.
+    made: AtomicU64,
+}
+
+/// A connection to a cache that is believed.
+#[derive(Clone)]
+struct Link {
+    connection: MultiplexedConnection,
+    binding: Arc<RedisBinding>,
+    /// Tells it from those before and after.
+    number: u64,
+}
+
+impl Link {
+    fn key(&self, session: Uuid) -> String {
+        revoked_key(&self.binding.prefix, session)
+    }
+
+    fn marker(&self) -> String {
+        marker_key(&self.binding.prefix)
+    }
 }
 
 /// The cache cannot be asked now.
@@ -64,7 +88,7 @@ impl Revocations {
         health: &Health,
     ) -> Self {
         Self {
-            connection: Mutex::new(None),
+            link: Mutex::new(None),
             binding_path: config.binding_path.clone(),
             access_life,
             store,
@@ -72,7 +96,8 @@ impl Revocations {
             check: health.register("cache"),
             health: health.clone(),
             wake: Notify::new(),
-            missed: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            made: AtomicU64::new(0),
         }
     }
 
@@ -81,16 +106,16 @@ impl Revocations {
     /// # Errors
     /// When that cannot be known now.
     pub async fn is_revoked(&self, session: Uuid) -> Result<bool, CacheUnavailable> {
-        let mut connection = self.current()?;
-        let keys = [MARKER.to_owned(), key(session)];
-        let asked = redis::cmd("MGET").arg(&keys).query_async(&mut connection).await;
+        let mut link = self.current()?;
+        let keys = [link.marker(), link.key(session)];
+        let asked = redis::cmd("MGET").arg(&keys).query_async(&mut link.connection).await;
         match asked {
             Ok((Some(_), revoked)) => Ok(Option::<String>::is_some(&revoked)),
             Ok((None::<String>, _)) => {
                 tracing::warn!("the cache has lost its memory; it is filled again");
-                Err(self.lost())
+                Err(self.lost(&link))
             }
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.failed(&link, &error)),
         }
     }
 
@@ -100,39 +125,35 @@ impl Revocations {
     /// # Errors
     /// When it cannot be written now. Until it is, no token is believed.
     pub async fn revoke(&self, session: Uuid) -> Result<(), CacheUnavailable> {
-        let written = self.write(session).await;
-        if written.is_err() {
-            self.missed.fetch_add(1, Ordering::SeqCst);
-        }
-        written
-    }
-
-    async fn write(&self, session: Uuid) -> Result<(), CacheUnavailable> {
-        let mut connection = self.current()?;
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let mut link = self.current()?;
         let mut command = redis::cmd("SET");
-        command.arg(key(session)).arg("1").arg("PX").arg(milliseconds(self.remembered()));
-        command.query_async(&mut connection).await.map_err(|error| self.failed(&error))
+        command.arg(link.key(session)).arg("1").arg("PX").arg(milliseconds(self.remembered()));
+        let written = command.query_async(&mut link.connection).await;
+        written.map_err(|error| self.failed(&link, &error))
     }
 
-    fn current(&self) -> Result<MultiplexedConnection, CacheUnavailable> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        connection.ok_or(CacheUnavailable)
+    fn current(&self) -> Result<Link, CacheUnavailable> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(CacheUnavailable)
     }
 
-    fn failed(&self, error: &RedisError) -> CacheUnavailable {
+    fn failed(&self, link: &Link, error: &RedisError) -> CacheUnavailable {
         tracing::warn!(code = error.code(), kind = ?error.kind(), "the cache did not answer");
-        self.lost()
+        self.lost(link)
     }
 
-    /// Nothing is believed until the watcher has connected and filled the cache again.
-    fn lost(&self) -> CacheUnavailable {
-        self.replace(None);
+    /// Nothing is believed until the watcher has connected and filled the cache again; unless it has done so already.
+    fn lost(&self, link: &Link) -> CacheUnavailable {
+        let mut current = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|current| current.number == link.number) {
+            *current = None;
+        }
         self.wake.notify_one();
         CacheUnavailable
     }
 
-    fn replace(&self, connection: Option<MultiplexedConnection>) {
-        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+    fn replace(&self, link: Option<Link>) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
     /// How long a revocation has to be remembered.
@@ -146,8 +167,12 @@ impl Revocations {
     }
 }
 
-fn key(session: Uuid) -> String {
-    format!("portico:auth:revoked:session:{session}")
+fn marker_key(prefix: &str) -> String {
+    format!("{prefix}{MARKER}")
+}
+
+fn revoked_key(prefix: &str, session: Uuid) -> String {
+    format!("{prefix}{REVOKED}{session}")
 }
 
 /// At least one: zero is no time to live that the server takes.
@@ -164,5 +189,12 @@ mod tests {
         assert_eq!(milliseconds(SignedDuration::from_secs(2)), 2_000);
         assert_eq!(milliseconds(SignedDuration::ZERO), 1);
         assert_eq!(milliseconds(SignedDuration::from_secs(-5)), 1);
+    }
+
+    #[test]
+    fn every_key_is_under_the_prefix() {
+        for key in [marker_key("shop:"), revoked_key("shop:", Uuid::nil())] {
+            assert!(key.starts_with("shop:portico:auth:"), "{key}");
+        }
     }
 }

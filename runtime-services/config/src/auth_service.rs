@@ -61,8 +61,13 @@ pub struct TokensConfig {
     /// token and at most 31622400 (366 days). Default 604800 (7 days).
     #[serde(default = "default_refresh_token_seconds")]
     pub refresh_token_seconds: u64,
-    /// Folder with the signing keys: `<kid>.pem` (PKCS#8, Ed25519) and `active`, which holds the kid that signs.
+    /// Folder with the signing keys: `<kid>.pem` (PKCS#8, Ed25519) and `active`, which holds the kid that signs. The
+    /// service follows its changes.
     pub signing_keys_path: PathBuf,
+    /// How long others may keep the published keys, in seconds, 1 to 3600: a new key has to be published for longer than
+    /// that before it signs. Default 300.
+    #[serde(default = "default_key_cache_seconds")]
+    pub key_cache_seconds: u64,
 }
 
 /// How passwords are kept.
@@ -85,6 +90,13 @@ const fn default_max_connections() -> u32 {
 
 const fn default_access_token_seconds() -> u64 {
     15 * 60
+}
+
+/// How long others may keep the published keys when nothing is said, in seconds.
+pub const DEFAULT_KEY_CACHE_SECONDS: u64 = 300;
+
+const fn default_key_cache_seconds() -> u64 {
+    DEFAULT_KEY_CACHE_SECONDS
 }
 
 const fn default_refresh_token_seconds() -> u64 {
@@ -146,6 +158,8 @@ impl TokensConfig {
         problems.check((access..=31_622_400).contains(&refresh), "tokens.refreshTokenSeconds", || {
             format!("{refresh} is not in {access} (the access token's life) to 31622400 (366 days)")
         });
+        let kept = self.key_cache_seconds;
+        problems.check((1..=3600).contains(&kept), "tokens.keyCacheSeconds", || format!("{kept} is not in 1 to 3600"));
     }
 }
 
@@ -178,6 +192,7 @@ tokens: {issuer: 'https://id.example', audience: portico, signingKeysPath: /b/ke
         assert_eq!(config.log.level, crate::LogLevel::Info);
         assert_eq!(config.database.max_connections, 10);
         assert_eq!((config.tokens.access_token_seconds, config.tokens.refresh_token_seconds), (900, 604_800));
+        assert_eq!(config.tokens.key_cache_seconds, 300);
         assert_eq!(config.passwords.bcrypt_cost, 12);
         config.validate().unwrap();
     }
@@ -206,6 +221,7 @@ tokens: {issuer: 'https://id.example', audience: portico, signingKeysPath: /b/ke
         config.tokens.audience = String::new();
         config.tokens.access_token_seconds = 59;
         config.tokens.refresh_token_seconds = 58;
+        config.tokens.key_cache_seconds = 0;
         config.passwords.bcrypt_cost = 9;
         let paths: Vec<_> = config.validate().unwrap_err().0.iter().map(|p| p.path).collect();
         assert_eq!(
@@ -218,6 +234,7 @@ tokens: {issuer: 'https://id.example', audience: portico, signingKeysPath: /b/ke
                 "tokens.audience",
                 "tokens.accessTokenSeconds",
                 "tokens.refreshTokenSeconds",
+                "tokens.keyCacheSeconds",
                 "passwords.bcryptCost",
             ]
         );

@@ -10,6 +10,8 @@ mod auth_service;
 mod common;
 mod problem;
 
-pub use auth_service::{AuthServiceConfig, CacheConfig, DatabaseConfig, PasswordsConfig, TokensConfig};
+pub use auth_service::{
+    AuthServiceConfig, CacheConfig, DEFAULT_KEY_CACHE_SECONDS, DatabaseConfig, PasswordsConfig, TokensConfig,
+};
 pub use common::{LogConfig, LogLevel, ServerConfig};
 pub use problem::{ConfigProblem, ConfigProblems};

@@ -1,11 +1,14 @@
 //! Reading bindings: folders with one file a key, as the Service Binding specification mounts them.
 //!
-//! A service reads its binding again whenever a connection fails, so that a changed password needs no restart.
-//! Passwords stay in types that no log shows.
+//! A service reads its binding again whenever the files change ([`crate::files::Follower`]) or a connection fails, so that
+//! a changed password needs no restart. All keys of one reading are of one version of the Secret. Passwords stay in
+//! types that no log shows.
 
 use std::{fs, io, path::Path, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::files;
 
 /// How to reach a PostgreSQL database.
 #[derive(Debug, Clone)]
@@ -38,10 +41,12 @@ pub struct RedisBinding {
     pub username: Option<String>,
     /// The password; absent means none.
     pub password: Option<SecretString>,
-    /// Whether the URI asks for TLS (`rediss://`).
+    /// Whether TLS is spoken: the key `tls` says so, else the URI (`rediss://`).
     pub tls: bool,
     /// The certificate authority of the server, PEM.
     pub ca_certificate: Option<String>,
+    /// What every key and channel has to begin with; empty where the user may have them all.
+    pub prefix: String,
 }
 
 /// Why a binding cannot be used. No variant carries a value of a secret key.
@@ -81,8 +86,8 @@ pub enum BindingError {
 impl PostgresBinding {
     /// Reads the folder.
     pub fn read(folder: &Path) -> Result<Self, BindingError> {
-        let folder = Folder(folder);
-        folder.expect_type("postgresql", "is not \"postgresql\": this Secret is for something else")?;
+        let folder = Folder::at(folder);
+        folder.expect_type(&["postgresql"], "is not \"postgresql\": this Secret is for something else")?;
         Ok(Self {
             host: folder.required("host")?,
             port: folder.port()?,
@@ -98,16 +103,22 @@ impl PostgresBinding {
 impl RedisBinding {
     /// Reads the folder.
     pub fn read(folder: &Path) -> Result<Self, BindingError> {
-        let folder = Folder(folder);
-        folder.expect_type("redis", "is not \"redis\": this Secret is for something else")?;
+        let folder = Folder::at(folder);
+        folder.expect_type(&["redis", "valkey"], "is not \"redis\": this Secret is for something else")?;
         Ok(Self {
             host: folder.required("host")?,
             port: folder.port()?,
             username: folder.optional("username")?,
             password: folder.optional("password")?.map(Into::into),
-            tls: folder.optional("uri")?.is_some_and(|uri| uri.starts_with("rediss://")),
+            tls: folder.tls()?,
             ca_certificate: folder.optional("ca.crt")?,
+            prefix: folder.optional("prefix")?.unwrap_or_default(),
         })
+    }
+
+    /// Whether both lead to the same data.
+    pub fn same_data(&self, other: &Self) -> bool {
+        (&self.host, self.port, &self.prefix) == (&other.host, other.port, &other.prefix)
     }
 }
 
@@ -121,20 +132,37 @@ impl PartialEq for PostgresBinding {
     }
 }
 
-struct Folder<'a>(&'a Path);
+impl PartialEq for RedisBinding {
+    fn eq(&self, other: &Self) -> bool {
+        let plain = |b: &Self| (b.username.clone(), b.tls, b.ca_certificate.clone());
+        let password = |b: &Self| b.password.as_ref().map(|password| password.expose_secret().to_owned());
+        self.same_data(other) && plain(self) == plain(other) && password(self) == password(other)
+    }
+}
 
-impl Folder<'_> {
+/// One version of a folder's files.
+struct Folder {
+    /// As it was configured, for people.
+    named: PathBuf,
+    files: PathBuf,
+}
+
+impl Folder {
+    fn at(folder: &Path) -> Self {
+        Self { named: folder.to_owned(), files: files::current(folder) }
+    }
+
     fn optional(&self, key: &'static str) -> Result<Option<String>, BindingError> {
-        match fs::read_to_string(self.0.join(key)) {
+        match fs::read_to_string(self.files.join(key)) {
             // Editors and `kubectl create secret --from-file` leave a line end behind that nobody meant.
             Ok(text) => Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()).filter(|value| !value.is_empty())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(BindingError::Read { folder: self.0.to_owned(), key, source }),
+            Err(source) => Err(BindingError::Read { folder: self.named.clone(), key, source }),
         }
     }
 
     fn required(&self, key: &'static str) -> Result<String, BindingError> {
-        self.optional(key)?.ok_or_else(|| BindingError::Missing { folder: self.0.to_owned(), key })
+        self.optional(key)?.ok_or_else(|| BindingError::Missing { folder: self.named.clone(), key })
     }
 
     fn port(&self) -> Result<u16, BindingError> {
@@ -142,13 +170,26 @@ impl Folder<'_> {
         port.ok_or_else(|| self.value("port", "is not a port number, 1 to 65535"))
     }
 
-    fn expect_type(&self, wanted: &str, problem: &'static str) -> Result<(), BindingError> {
+    fn tls(&self) -> Result<bool, BindingError> {
+        match self.optional("tls")?.as_deref() {
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(self.value("tls", "is neither true nor false")),
+            None => Ok(self.optional("uri")?.is_some_and(|uri| uri.starts_with("rediss://"))),
+        }
+    }
+
+    fn expect_type(&self, wanted: &[&str], problem: &'static str) -> Result<(), BindingError> {
         let found = self.optional("type")?;
-        if found.is_none_or(|found| found == wanted) { Ok(()) } else { Err(self.value("type", problem)) }
+        if found.is_none_or(|found| wanted.contains(&found.as_str())) {
+            Ok(())
+        } else {
+            Err(self.value("type", problem))
+        }
     }
 
     fn value(&self, key: &'static str, problem: &'static str) -> BindingError {
-        BindingError::Value { folder: self.0.to_owned(), key, problem }
+        BindingError::Value { folder: self.named.clone(), key, problem }
     }
 }
 
@@ -212,5 +253,33 @@ mod tests {
         assert!(binding.username.is_none() && binding.password.is_none() && !binding.tls);
         let keys = [("host", "c"), ("port", "6379"), ("username", "app"), ("password", "p"), ("uri", "rediss://x")];
         assert!(RedisBinding::read(folder(&keys).path()).unwrap().tls);
+    }
+
+    #[test]
+    fn tls_and_prefix_of_a_redis_binding() {
+        let read = |more: &[(&str, &str)]| {
+            let keys = [&[("host", "c"), ("port", "6379"), ("type", "valkey")], more].concat();
+            RedisBinding::read(folder(&keys).path())
+        };
+        let binding = read(&[("tls", "true"), ("prefix", "shop:"), ("uri", "redis://x")]).unwrap();
+        assert!(binding.tls && binding.prefix == "shop:");
+        assert!(!read(&[("tls", "false"), ("uri", "rediss://x")]).unwrap().tls);
+        assert!(read(&[("tls", "yes")]).unwrap_err().to_string().contains("\"tls\""));
+        let other = read(&[("tls", "true"), ("prefix", "shop:"), ("password", "p")]).unwrap();
+        assert!(binding != other && binding.same_data(&other) && !binding.same_data(&read(&[]).unwrap()));
+    }
+
+    #[test]
+    fn all_keys_are_of_one_version_of_the_secret() {
+        let mount = folder(&[]);
+        let version = mount.path().join("..1");
+        fs::create_dir(&version).unwrap();
+        for (key, value) in POSTGRES {
+            fs::write(version.join(key), value).unwrap();
+            // A file beside the link is of some other version.
+            fs::write(mount.path().join(key), "other").unwrap();
+        }
+        std::os::unix::fs::symlink("..1", mount.path().join("..data")).unwrap();
+        assert_eq!(PostgresBinding::read(mount.path()).unwrap().username, "app");
     }
 }

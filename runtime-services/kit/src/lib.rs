@@ -1,4 +1,4 @@
-//! What every runtime service shares: configuration loading, bindings, telemetry, metrics, lifecycle, the HTTP stack,
+//! What every runtime service shares: configuration loading, bindings, mounted files, telemetry, metrics, lifecycle, the HTTP stack,
 //! problem+json, health, clock and randomness.
 //!
 //! The kit knows no service: nothing here names a route, a table or a claim. Time and randomness are read only in
@@ -8,6 +8,7 @@
 pub mod binding;
 pub mod clock;
 pub mod config;
+pub mod files;
 pub mod health;
 pub mod json;
 pub mod lifecycle;

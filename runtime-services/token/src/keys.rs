@@ -1,13 +1,21 @@
-//! Key sets: loading the folder, choosing a key by its kid.
+//! Key sets: loading the folder, choosing a key by its kid, putting a new set in the place of an old one.
 //!
 //! A kid from a token is only ever compared with the names of loaded keys. It never becomes part of a path.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
 use crate::{Jwk, Jwks};
+
+/// An Ed25519 public key in the form of RFC 8410 is these bytes and the 32 of the key.
+const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The keys of one issuer: one signs, all verify.
 pub struct KeySet {
@@ -15,9 +23,13 @@ pub struct KeySet {
     active: String,
 }
 
-/// One key pair.
+/// The key set that is in force, which may be replaced while it is used. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Keys(Arc<RwLock<Arc<KeySet>>>);
+
+/// One key pair, or the public half of one that signs no more.
 struct Key {
-    signing: EncodingKey,
+    signing: Option<EncodingKey>,
     verifying: DecodingKey,
     public: Jwk,
 }
@@ -38,7 +50,7 @@ pub enum KeyError {
     #[error("no signing key in {}: put at least one <kid>.pem (PKCS#8, Ed25519) there", .0.display())]
     Empty(PathBuf),
     /// A file is not what its name says.
-    #[error("{} is not an Ed25519 private key in PKCS#8 PEM; `openssl genpkey -algorithm ED25519` makes one", .0.display())]
+    #[error("{} is not an Ed25519 key in PKCS#8 PEM; `openssl genpkey -algorithm ED25519` makes one", .0.display())]
     NotAKey(PathBuf),
     /// A file has the name of another key, so that two keys would share a kid over time.
     #[error("{} holds the key {thumbprint}: name the file {thumbprint}.pem (RFC 7638 thumbprint)", path.display())]
@@ -54,6 +66,30 @@ pub enum KeyError {
         /// What the file says.
         active: String,
     },
+    /// `active` names a key of which there is only the public half.
+    #[error("the file `active` says {active:?}, but {active}.pem is a public key, which cannot sign")]
+    ActiveIsPublic {
+        /// What the file says.
+        active: String,
+    },
+}
+
+impl From<KeySet> for Keys {
+    fn from(set: KeySet) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(set))))
+    }
+}
+
+impl Keys {
+    /// The key set that is in force now.
+    pub fn current(&self) -> Arc<KeySet> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another one in its place. Who signs or verifies at this moment ends with the one before.
+    pub fn replace(&self, set: KeySet) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+    }
 }
 
 impl KeySet {
@@ -77,10 +113,11 @@ impl KeySet {
         }
         let path = folder.join("active");
         let active = fs::read_to_string(&path).map_err(read_error(&path))?.trim().to_owned();
-        if !keys.contains_key(&active) {
-            return Err(KeyError::ActiveMissing { active });
+        match keys.get(&active) {
+            None => Err(KeyError::ActiveMissing { active }),
+            Some(key) if key.signing.is_none() => Err(KeyError::ActiveIsPublic { active }),
+            Some(_) => Ok(Self { keys, active }),
         }
-        Ok(Self { keys, active })
     }
 
     /// The public keys, for verifiers elsewhere.
@@ -93,8 +130,13 @@ impl KeySet {
         &self.active
     }
 
+    /// The kids of all keys, in order.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
     pub(crate) fn signing(&self) -> Option<&EncodingKey> {
-        self.keys.get(&self.active).map(|key| &key.signing)
+        self.keys.get(&self.active)?.signing.as_ref()
     }
 
     pub(crate) fn verifying(&self, kid: &str) -> Option<&DecodingKey> {
@@ -104,14 +146,23 @@ impl KeySet {
 
 impl Key {
     fn from_pem(text: &str) -> Option<Self> {
-        let block = pem::parse(text).ok().filter(|block| block.tag() == "PRIVATE KEY")?;
-        let pair = Ed25519KeyPair::from_pkcs8(block.contents()).ok()?;
-        let public = pair.public_key().as_ref();
-        Some(Self {
-            signing: EncodingKey::from_ed_der(block.contents()),
-            verifying: DecodingKey::from_ed_der(public),
-            public: Jwk::ed25519(public),
-        })
+        let block = pem::parse(text).ok()?;
+        match block.tag() {
+            "PRIVATE KEY" => {
+                let pair = Ed25519KeyPair::from_pkcs8(block.contents()).ok()?;
+                let signing = EncodingKey::from_ed_der(block.contents());
+                Some(Self { signing: Some(signing), ..Self::verify_only(pair.public_key().as_ref()) })
+            }
+            "PUBLIC KEY" => {
+                let public = block.contents().strip_prefix(&PUBLIC_KEY_PREFIX)?;
+                (public.len() == 32).then(|| Self::verify_only(public))
+            }
+            _ => None,
+        }
+    }
+
+    fn verify_only(public: &[u8]) -> Self {
+        Self { signing: None, verifying: DecodingKey::from_ed_der(public), public: Jwk::ed25519(public) }
     }
 }
 
@@ -134,7 +185,9 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{pem_of, write_keys};
+    use crate::testing::{claims, pem_of, public_pem_of, write_keys};
+    use crate::{Expected, Signer, Verifier, VerifyError};
+    use jiff::Timestamp;
 
     #[test]
     fn a_folder_with_two_keys_publishes_both_and_signs_with_the_active_one() {
@@ -179,7 +232,38 @@ mod tests {
 
         fs::write(folder.path().join("mine.pem"), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")
             .unwrap();
-        assert!(error(folder.path()).contains("not an Ed25519 private key"));
+        assert!(error(folder.path()).contains("not an Ed25519 key"));
+    }
+
+    #[test]
+    fn of_a_key_that_signs_no_more_the_public_half_is_enough() {
+        let (folder, kids) = write_keys(&[1, 2]);
+        fs::write(folder.path().join(format!("{}.pem", kids[1])), public_pem_of(2)).unwrap();
+        let set = KeySet::load(folder.path()).unwrap();
+        assert_eq!(set.jwks().keys.len(), 2);
+        assert!(set.verifying(&kids[1]).is_some() && set.keys[&kids[1]].signing.is_none());
+        fs::write(folder.path().join("active"), &kids[1]).unwrap();
+        assert!(KeySet::load(folder.path()).unwrap_err().to_string().contains("cannot sign"));
+    }
+
+    #[test]
+    fn a_replaced_set_is_in_force_for_all_who_share_it() {
+        let (old, _) = write_keys(&[1]);
+        let keys = Keys::from(KeySet::load(old.path()).unwrap());
+        let expected = Expected { issuer: "https://id.example".into(), audience: "portico".into(), leeway_seconds: 5 };
+        let (signer, verifier) = (Signer::new(keys.clone()), Verifier::new(keys.clone(), expected));
+        let now = Timestamp::from_second(1_000).unwrap();
+        let before = signer.sign(&claims(1_000)).unwrap();
+        // The new key signs, the old one still verifies.
+        let (both, _) = write_keys(&[2, 1]);
+        keys.replace(KeySet::load(both.path()).unwrap());
+        let after = signer.sign(&claims(1_000)).unwrap();
+        assert_ne!(before.split('.').next(), after.split('.').next());
+        assert!(verifier.verify(&before, now).is_ok() && verifier.verify(&after, now).is_ok());
+        let (new, _) = write_keys(&[2]);
+        keys.replace(KeySet::load(new.path()).unwrap());
+        assert_eq!(verifier.verify(&before, now), Err(VerifyError::UnknownKey));
+        assert!(verifier.verify(&after, now).is_ok());
     }
 
     #[test]

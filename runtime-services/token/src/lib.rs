@@ -6,8 +6,9 @@
 //! # The folder of signing keys
 //! One file `<kid>.pem` a key, PKCS#8 (RFC 5958) in PEM with the label `PRIVATE KEY`, Ed25519 (RFC 8410). The kid is
 //! the RFC 7638 thumbprint of the public key (SHA-256, base64url without padding; RFC 8037 appendix A.3 has an
-//! example). The file `active` holds the kid of the key that signs. All keys verify and are published.
-//! `openssl genpkey -algorithm ED25519` writes such a file.
+//! example). The file `active` holds the kid of the key that signs. All keys verify and are published. Of a key that
+//! signs no more the public half is enough, under the same name with the label `PUBLIC KEY`.
+//! `openssl genpkey -algorithm ED25519` writes a key.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking"))]
 
 mod claims;
@@ -20,7 +21,7 @@ mod verifier;
 
 pub use claims::AccessClaims;
 pub use jwks::{Jwk, Jwks};
-pub use keys::{KeyError, KeySet};
+pub use keys::{KeyError, KeySet, Keys};
 pub use signer::{SignError, Signer};
 pub use verifier::{Expected, MAX_LEEWAY_SECONDS, MAX_TOKEN_BYTES, Verifier, VerifyError};
 

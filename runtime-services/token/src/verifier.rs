@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 
-use crate::{ACCESS_TOKEN_TYPE, AccessClaims, KeySet};
+use crate::{ACCESS_TOKEN_TYPE, AccessClaims, Keys};
 
 /// Longer tokens are refused unread. Ours have about 700 bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -33,7 +33,7 @@ pub struct Expected {
 /// Verifies tokens against a key set.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    keys: Arc<KeySet>,
+    keys: Keys,
     expected: Arc<Expected>,
     signature_only: Arc<Validation>,
 }
@@ -91,7 +91,7 @@ struct StrictHeader {
 
 impl Verifier {
     /// A verifier that knows these keys and wants this issuer and audience.
-    pub fn new(keys: Arc<KeySet>, expected: Expected) -> Self {
+    pub fn new(keys: Keys, expected: Expected) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         // The claims are checked here, against the time that the caller gives, and more strictly than there.
         validation.required_spec_claims.clear();
@@ -116,7 +116,8 @@ impl Verifier {
         if header.alg != "EdDSA" {
             return Err(VerifyError::Algorithm);
         }
-        let key = self.keys.verifying(&header.kid).ok_or(VerifyError::UnknownKey)?;
+        let keys = self.keys.current();
+        let key = keys.verifying(&header.kid).ok_or(VerifyError::UnknownKey)?;
         let decoded = jsonwebtoken::decode::<AccessClaims>(token, key, &self.signature_only);
         let claims = decoded.map_err(|error| from_library(&error))?.claims;
         self.check(&claims, now.as_second())?;

@@ -41,6 +41,7 @@ impl Setting {
                 access_token_seconds: 900,
                 refresh_token_seconds: 604_800,
                 signing_keys_path: path("keys"),
+                key_cache_seconds: 300,
             },
             passwords: PasswordsConfig { bcrypt_cost: BCRYPT_COST },
         };

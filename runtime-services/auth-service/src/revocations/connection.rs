@@ -9,6 +9,8 @@ use redis::{
 };
 use secrecy::ExposeSecret as _;
 
+use crate::tls;
+
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long an answer may take. Requests wait for it, so it is short.
@@ -27,12 +29,15 @@ impl From<RedisError> for Fault {
     }
 }
 
-/// A new connection as the binding in this folder says now.
-pub(super) async fn connect(folder: &Path) -> Result<MultiplexedConnection, Fault> {
-    let binding =
-        RedisBinding::read(folder).map_err(|error| Fault { reason: "Misconfigured", detail: error.to_string() })?;
+/// The binding in this folder, as it is now.
+pub(super) fn binding(folder: &Path) -> Result<RedisBinding, Fault> {
+    RedisBinding::read(folder).map_err(|error| Fault { reason: "Misconfigured", detail: error.to_string() })
+}
+
+/// A new connection.
+pub(super) async fn connect(binding: &RedisBinding) -> Result<MultiplexedConnection, Fault> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
-    Ok(client(&binding)?.get_multiplexed_async_connection_with_config(&config).await?)
+    Ok(client(binding)?.get_multiplexed_async_connection_with_config(&config).await?)
 }
 
 fn client(binding: &RedisBinding) -> Result<Client, RedisError> {
@@ -73,6 +78,7 @@ fn reason_of(error: &RedisError) -> &'static str {
         (ErrorKind::InvalidClientConfig, _) => "Misconfigured",
         (_, Some("OOM")) => "OutOfMemory",
         (ErrorKind::Server(_) | ErrorKind::Extension, _) => "CacheError",
+        _ if tls::failure(error).is_some() => "TlsFailed",
         _ => "Unreachable",
     }
 }

@@ -7,9 +7,6 @@ use utoipa::ToSchema;
 
 use super::AppState;
 
-/// How long others may keep the keys. Short enough that a new key is known before it signs.
-const CACHE: &str = "public, max-age=300";
-
 /// The public keys (RFC 7517).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Jwks)]
@@ -39,6 +36,8 @@ struct JwkView {
 /// The keys that access tokens are verified with.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "keys", operation_id = "jwks",
     responses((status = 200, description = "Every key that may have signed a token that is still good", body = JwksView)))]
-pub async fn jwks(State(state): State<AppState>) -> ([(HeaderName, &'static str); 1], Json<portico_token::Jwks>) {
-    ([(header::CACHE_CONTROL, CACHE)], Json((*state.jwks).clone()))
+pub async fn jwks(State(state): State<AppState>) -> ([(HeaderName, String); 1], Json<portico_token::Jwks>) {
+    // Whoever rotates keys publishes a new one for longer than this before it signs.
+    let cache = format!("public, max-age={}", state.published.cache_seconds);
+    ([(header::CACHE_CONTROL, cache)], Json(state.published.keys.current().jwks()))
 }

@@ -18,6 +18,7 @@ use axum::{
 };
 use http::header;
 use portico_service_kit::health::{self, Health};
+use portico_token::Keys;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -36,10 +37,19 @@ pub struct AppState {
     pub identity: Arc<Identity>,
     /// Readiness.
     pub health: Health,
-    /// The public keys, as they are answered.
-    pub jwks: Arc<portico_token::Jwks>,
+    /// The keys whose public halves are answered.
+    pub published: Published,
     /// What is counted.
     pub operations: Operations,
+}
+
+/// The keys whose public halves are answered.
+#[derive(Clone)]
+pub struct Published {
+    /// As they are now.
+    pub keys: Keys,
+    /// How long others may keep them, in seconds.
+    pub cache_seconds: u64,
 }
 
 impl FromRef<AppState> for Health {

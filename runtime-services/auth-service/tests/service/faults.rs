@@ -26,12 +26,12 @@ async fn a_database_that_goes_away_and_comes_back() {
     let (access, refresh) = service.somebody("jane@example.org").await;
 
     postgres.stop();
+    service.until_failing("database", "Unreachable").await;
     let problem = service.me(&access).await.expect_problem(503, "database_unavailable");
     assert_eq!(problem.headers["retry-after"], "1");
     service.login("jane@example.org", PASSWORD).await.expect_problem(503, "database_unavailable");
     service.register("john@example.org").await.expect_problem(503, "database_unavailable");
     service.refresh(&refresh).await.expect_problem(503, "database_unavailable");
-    service.until_failing("database", "Unreachable").await;
     let check = failing(&service, "database").await;
     assert_eq!((&check["status"], &check["reason"]), (&json!("failing"), &json!("Unreachable")));
     service.http.get("/livez", None).await.expect(200);
@@ -148,10 +148,10 @@ async fn without_the_cache_no_token_is_believed() {
     service.logout(&ended).await.expect(204);
 
     valkey.stop();
+    service.until_failing("cache", "Unreachable").await;
     service.me(&access).await.expect_problem(503, "cache_unavailable");
     service.me(&ended).await.expect_problem(503, "cache_unavailable");
     service.logout(&access).await.expect_problem(503, "cache_unavailable");
-    service.until_failing("cache", "Unreachable").await;
     // What needs no revocation goes on.
     service.login("jane@example.org", PASSWORD).await.expect(200);
     let refreshed = service.refresh(&refresh).await.expect(200);

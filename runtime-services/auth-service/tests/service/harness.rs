@@ -54,11 +54,16 @@ impl Place {
 
     /// On servers of its own, which may be ill-treated.
     pub(crate) fn on(postgres: &Postgres, valkey: &Valkey) -> Self {
+        let place = Self::with(postgres.database().unwrap());
+        place.database.write_binding(&place.path().join("database")).unwrap();
+        valkey.write_binding(&place.path().join("cache")).unwrap();
+        place
+    }
+
+    /// With this database and keys; the bindings are still to be written.
+    pub(crate) fn with(database: Database) -> Self {
         capture_logs();
         let folder = tempfile::tempdir().unwrap();
-        let database = postgres.database().unwrap();
-        database.write_binding(&folder.path().join("database")).unwrap();
-        valkey.write_binding(&folder.path().join("cache")).unwrap();
         write_keys(&folder.path().join("keys"));
         // In the past, so that a token that is good by this clock is long over by the machine's.
         let clock = Arc::new(FixedClock::at(Timestamp::from_second(1_700_000_000).unwrap()));
@@ -82,9 +87,14 @@ impl Place {
 
     /// Starts a service and does not wait.
     pub(crate) async fn unready_service(&self) -> Service {
+        self.configured(&self.config()).await
+    }
+
+    /// Starts a service with this configuration and does not wait.
+    pub(crate) async fn configured(&self, config: &AuthServiceConfig) -> Service {
         let stop = CancellationToken::new();
         let surroundings = Surroundings { clock: self.clock.clone(), rng: Arc::new(SystemRng) };
-        let running = app::start(&self.config(), surroundings, stop.clone()).await.unwrap();
+        let running = app::start(config, surroundings, stop.clone()).await.unwrap();
         Service { http: Http::new(running.api), metrics: Http::new(running.metrics), running, stop }
     }
 
@@ -107,6 +117,7 @@ impl Place {
                 access_token_seconds: 900,
                 refresh_token_seconds: 604_800,
                 signing_keys_path: self.path().join("keys"),
+                key_cache_seconds: 300,
             },
             // The least that is allowed: the tests are about other things.
             passwords: PasswordsConfig { bcrypt_cost: 10 },

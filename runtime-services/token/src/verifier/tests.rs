@@ -11,7 +11,7 @@ use crate::{Signer, testing};
 
 const NOW: i64 = 1_800_000_000;
 
-static KEYS: LazyLock<Arc<KeySet>> = LazyLock::new(|| testing::key_set(&[1, 2]));
+static KEYS: LazyLock<Keys> = LazyLock::new(|| testing::key_set(&[1, 2]));
 
 fn verifier() -> Verifier {
     let (issuer, audience) = ("https://id.example".to_owned(), "portico".to_owned());
@@ -48,7 +48,7 @@ fn with(member: &str, value: Value) -> Value {
 }
 
 fn header() -> String {
-    json!({"alg": "EdDSA", "typ": "at+jwt", "kid": KEYS.active_kid()}).to_string()
+    json!({"alg": "EdDSA", "typ": "at+jwt", "kid": KEYS.current().active_kid()}).to_string()
 }
 
 #[test]
@@ -60,13 +60,14 @@ fn what_was_signed_is_verified() {
 #[test]
 fn a_key_that_no_longer_signs_still_verifies() {
     let older = testing::key_set(&[2]);
-    assert_ne!(older.active_kid(), KEYS.active_kid());
+    assert_ne!(older.current().active_kid(), KEYS.current().active_kid());
     verify(&Signer::new(older).sign(&testing::claims(NOW)).unwrap()).unwrap();
 }
 
 #[test]
 fn malicious_headers_are_refused_although_the_signature_fits() {
-    let kid = KEYS.active_kid();
+    let keys = KEYS.current();
+    let kid = keys.active_kid();
     let plus = |member: &str, value: Value| {
         let mut header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
         header[member] = value;
@@ -122,7 +123,8 @@ fn malicious_headers_are_refused_although_the_signature_fits() {
 
 #[test]
 fn the_published_key_is_no_hmac_secret() {
-    let jwk = KEYS.jwks().keys.into_iter().find(|k| k.kid == KEYS.active_kid()).unwrap();
+    let keys = KEYS.current();
+    let jwk = keys.jwks().keys.into_iter().find(|k| k.kid == keys.active_kid()).unwrap();
     let secret = URL_SAFE_NO_PAD.decode(jwk.x).unwrap();
     for alg in ["HS256", "EdDSA"] {
         let header = json!({"alg": alg, "typ": "at+jwt", "kid": jwk.kid}).to_string();

@@ -1,6 +1,6 @@
 //! Accounts in PostgreSQL.
 
-use sqlx::{PgConnection, PgPool, query, query_as};
+use sqlx::{Connection as _, PgConnection, query, query_as};
 use uuid::Uuid;
 
 use super::{sessions, time::SqlTime};
@@ -41,8 +41,12 @@ impl From<UserRow> for Credentials {
     }
 }
 
-pub(super) async fn register(pool: &PgPool, new: &NewUser, session: &NewSession) -> Result<User, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+pub(super) async fn register(
+    connection: &mut PgConnection,
+    new: &NewUser,
+    session: &NewSession,
+) -> Result<User, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
     let now = SqlTime(session.opened_at);
     // The database's own unique index decides who was first, so that two registrations at once cannot both succeed.
     query!(
@@ -63,7 +67,10 @@ pub(super) async fn register(pool: &PgPool, new: &NewUser, session: &NewSession)
     Ok(user)
 }
 
-pub(super) async fn find_credentials(pool: &PgPool, email: &Email) -> Result<Option<Credentials>, sqlx::Error> {
+pub(super) async fn find_credentials(
+    connection: &mut PgConnection,
+    email: &Email,
+) -> Result<Option<Credentials>, sqlx::Error> {
     let row = query_as!(
         UserRow,
         r#"SELECT id, email, password_hash, first_name, last_name, is_email_verified, is_active,
@@ -72,13 +79,9 @@ pub(super) async fn find_credentials(pool: &PgPool, email: &Email) -> Result<Opt
            FROM users WHERE lower(email) = lower($1) AND deleted_at IS NULL"#,
         email.as_str(),
     )
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     Ok(row.map(Into::into))
-}
-
-pub(super) async fn find_user(pool: &PgPool, id: Uuid) -> Result<Option<User>, sqlx::Error> {
-    select(&mut *pool.acquire().await?, id).await
 }
 
 /// The user with this id, unless deleted.

@@ -3,7 +3,7 @@
 use portico_service_kit::binding::BindingError;
 use sqlx::migrate::MigrateError;
 
-use crate::storage::StoreError;
+use crate::{storage::StoreError, tls};
 
 /// Why the database cannot be used: a reason that programs read and a text for people, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,10 @@ impl From<&sqlx::Error> for Fault {
                 // The server's own words name users and databases, never passwords.
                 Self::new(reason_of(&code), format!("{} ({code})", answer.message()))
             }
-            sqlx::Error::Io(error) => Self::new("Unreachable", error.to_string()),
+            sqlx::Error::Io(error) => {
+                let reason = if tls::failure(error).is_some() { "TlsFailed" } else { "Unreachable" };
+                Self::new(reason, error.to_string())
+            }
             sqlx::Error::Tls(error) => Self::new("TlsFailed", error.to_string()),
             sqlx::Error::Configuration(error) => Self::new("Misconfigured", error.to_string()),
             sqlx::Error::PoolTimedOut => Self::new("Busy", "no connection became free in time"),

@@ -44,28 +44,28 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn register(&self, user: NewUser, session: NewSession) -> BoxFuture<'_, Result<User, StoreError>> {
         Box::pin(async move {
-            let done = accounts::register(self.0.pool()?, &user, &session).await;
+            let done = accounts::register(&mut *self.0.lease().await?, &user, &session).await;
             done.map_err(|error| self.0.failed(error))
         })
     }
 
     fn find_credentials<'a>(&'a self, email: &'a Email) -> BoxFuture<'a, Result<Option<Credentials>, StoreError>> {
         Box::pin(async move {
-            let found = accounts::find_credentials(self.0.pool()?, email).await;
+            let found = accounts::find_credentials(&mut *self.0.lease().await?, email).await;
             found.map_err(|error| self.0.failed(error))
         })
     }
 
     fn find_user(&self, id: Uuid) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
         Box::pin(async move {
-            let found = accounts::find_user(self.0.pool()?, id).await;
+            let found = accounts::select(&mut *self.0.lease().await?, id).await;
             found.map_err(|error| self.0.failed(error))
         })
     }
 
     fn open_session(&self, user: Uuid, session: NewSession) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
         Box::pin(async move {
-            let opened = sessions::open(self.0.pool()?, user, &session).await;
+            let opened = sessions::open(&mut *self.0.lease().await?, user, &session).await;
             opened.map_err(|error| self.0.failed(error))
         })
     }
@@ -77,21 +77,21 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Rotation, StoreError>> {
         Box::pin(async move {
-            let rotation = sessions::rotate(self.0.pool()?, presented, successor, now).await;
+            let rotation = sessions::rotate(&mut *self.0.lease().await?, presented, successor, now).await;
             rotation.map_err(|error| self.0.failed(error))
         })
     }
 
     fn revoke_session(&self, id: Uuid, reason: RevokedReason, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let done = sessions::revoke(self.0.pool()?, id, reason, now).await;
+            let done = sessions::end(&mut *self.0.lease().await?, id, reason, now).await;
             done.map_err(|error| self.0.failed(error))
         })
     }
 
     fn revoked_since(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<(Uuid, Timestamp)>, StoreError>> {
         Box::pin(async move {
-            let found = sessions::revoked_since(self.0.pool()?, since).await;
+            let found = sessions::revoked_since(&mut *self.0.lease().await?, since).await;
             found.map_err(|error| self.0.failed(error))
         })
     }

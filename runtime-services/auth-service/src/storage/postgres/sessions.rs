@@ -1,7 +1,7 @@
 //! Sessions and refresh tokens in PostgreSQL.
 
 use jiff::Timestamp;
-use sqlx::{PgConnection, PgPool, query};
+use sqlx::{Connection as _, PgConnection, query};
 use uuid::Uuid;
 
 use super::{accounts, time::SqlTime};
@@ -13,8 +13,12 @@ use crate::{
     storage::Rotation,
 };
 
-pub(super) async fn open(pool: &PgPool, user: Uuid, new: &NewSession) -> Result<Option<User>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+pub(super) async fn open(
+    connection: &mut PgConnection,
+    user: Uuid,
+    new: &NewSession,
+) -> Result<Option<User>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
     let now = SqlTime(new.opened_at);
     // The password was verified a moment ago; the account may have been closed since.
     let updated = query!(
@@ -70,12 +74,12 @@ async fn insert_token(
 }
 
 pub(super) async fn rotate(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     presented: TokenHash,
     successor: TokenHash,
     now: Timestamp,
 ) -> Result<Rotation, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = connection.begin().await?;
     // The lock on the token lets one caller in at a time, who then sees what the one before wrote. The lock on the
     // session keeps it from being ended in between. Every caller takes them in this order.
     let row = query!(
@@ -137,11 +141,7 @@ async fn spend(
     Ok(())
 }
 
-pub(super) async fn revoke(pool: &PgPool, id: Uuid, reason: RevokedReason, now: Timestamp) -> Result<(), sqlx::Error> {
-    end(&mut *pool.acquire().await?, id, reason, now).await
-}
-
-async fn end(
+pub(super) async fn end(
     connection: &mut PgConnection,
     id: Uuid,
     reason: RevokedReason,
@@ -158,12 +158,15 @@ async fn end(
     Ok(())
 }
 
-pub(super) async fn revoked_since(pool: &PgPool, since: Timestamp) -> Result<Vec<(Uuid, Timestamp)>, sqlx::Error> {
+pub(super) async fn revoked_since(
+    connection: &mut PgConnection,
+    since: Timestamp,
+) -> Result<Vec<(Uuid, Timestamp)>, sqlx::Error> {
     let rows = query!(
         r#"SELECT id, revoked_at AS "revoked_at!: SqlTime" FROM sessions WHERE revoked_at >= $1"#,
         SqlTime(since) as _,
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.revoked_at.0)).collect())
 }
