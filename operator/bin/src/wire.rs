@@ -82,7 +82,11 @@ fn start(options: &Options, cx: &Context, health: &Health, stop: &CancellationTo
     let mut controllers = JoinSet::new();
     let clock = Arc::clone(&cx.clock);
     let engines = Engines::new(Arc::new(move || clock.now()));
-    let reach = Reach { probe: Arc::new(HttpProbe::new()), administration: Arc::new(engines) };
+    let reach = Reach {
+        probe: Arc::new(HttpProbe::new()),
+        administration: Arc::new(engines),
+        certificates: Arc::new(Handshake),
+    };
     for registration in portico_operator_controllers::registrations(platform, reach) {
         let name = registration.name();
         let running = registration.run(cx.clone(), config.clone(), health.clone(), stop.child_token());

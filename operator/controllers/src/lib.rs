@@ -29,7 +29,7 @@ pub use object_store::ObjectStoreController;
 pub use platform::{Images, Platform};
 pub use rbac::{lease_rules, rbac_rules};
 
-use portico_operator_admin::Administration;
+use portico_operator_admin::{Administration, CertificateProbe};
 use portico_operator_core::run::Registration;
 use std::sync::Arc;
 
@@ -40,17 +40,19 @@ pub struct Reach {
     pub probe: Arc<dyn DependencyProbe>,
     /// Finds the admin ports of engines.
     pub administration: Arc<dyn Administration>,
+    /// Asks engines for their certificates.
+    pub certificates: Arc<dyn CertificateProbe>,
 }
 
 /// All controllers, ready to run.
 pub fn registrations(platform: Platform, reach: Reach) -> Vec<Registration> {
     let platform = Arc::new(platform);
     vec![
-        Registration::new(AuthServiceController::new(Arc::clone(&platform), reach.probe)),
-        Registration::new(DatabaseInstanceController::new(Arc::clone(&platform))),
-        Registration::new(CacheInstanceController::new(Arc::clone(&platform))),
-        Registration::new(BrokerInstanceController::new(Arc::clone(&platform))),
-        Registration::new(ObjectStoreController::new(platform)),
+        Registration::new(AuthServiceController::new(Arc::clone(&platform), Arc::clone(&reach.probe))),
+        Registration::new(DatabaseInstanceController::new(Arc::clone(&platform), reach.clone())),
+        Registration::new(CacheInstanceController::new(Arc::clone(&platform), reach.clone())),
+        Registration::new(BrokerInstanceController::new(Arc::clone(&platform), reach.clone())),
+        Registration::new(ObjectStoreController::new(platform, reach.clone())),
         Registration::new(AccessGrantController::new(reach.administration)),
     ]
 }

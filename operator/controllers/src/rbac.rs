@@ -62,6 +62,8 @@ const CHILDREN: &[Need] = &[
     Need { group: "autoscaling", resources: &["horizontalpodautoscalers"], verbs: MANAGE },
     Need { group: "networking.k8s.io", resources: &["networkpolicies"], verbs: MANAGE },
     Need { group: "policy", resources: &["poddisruptionbudgets"], verbs: MANAGE },
+    // Asked for only where cert-manager is installed and named in a spec; never watched.
+    Need { group: "cert-manager.io", resources: &["certificates"], verbs: &["get", "create", "patch", "delete"] },
     // Why pods do not run, and where unready ones answer; pods are never written.
     Need { group: "", resources: &["pods"], verbs: &["list"] },
 ];

@@ -1,10 +1,10 @@
 //! What the unit tests of all kinds share: an installation, fixtures through the real parser, Secrets.
 
-use portico_crds::common::names::EngineName;
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use portico_crds::common::PorticoResource;
+use portico_crds::common::names::EngineName;
 use serde_json::{Value, json};
 
 use crate::instance::inputs::Data;

@@ -1,9 +1,9 @@
 //! `BrokerInstance`: what its spec means to the shared pipeline of instances.
 
 use portico_crds::BrokerInstance;
+use portico_crds::broker_instance::BrokerEngine;
 use portico_crds::common::InstanceKindName;
 use portico_crds::common::names::EngineName;
-use portico_crds::broker_instance::BrokerEngine;
 
 use crate::instance::{InstanceController, InstanceKind, Request, request};
 
@@ -24,3 +24,6 @@ impl InstanceKind for BrokerInstance {
         request!(self.spec)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 //! `CacheInstance`: what its spec means to the shared pipeline of instances.
 
 use portico_crds::CacheInstance;
+use portico_crds::cache_instance::CacheEngine;
 use portico_crds::common::InstanceKindName;
 use portico_crds::common::names::EngineName;
-use portico_crds::cache_instance::CacheEngine;
 
 use crate::instance::{InstanceController, InstanceKind, Request, request};
 

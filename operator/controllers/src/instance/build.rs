@@ -4,10 +4,12 @@ use kube::core::ObjectMeta;
 use portico_crds::access_grant::{AccessGrant, AccessGrantSpec};
 use portico_crds::common::labels::{Identity, ROTATE_ANNOTATION};
 use portico_crds::common::{DeletionPolicy, Rotation, TypedInstanceRef};
-use portico_operator_backends::builtin::node::Node;
+use portico_operator_backends::builtin::node::{Node, certificate_names};
+use portico_operator_backends::certificates::cert_manager;
 use portico_operator_backends::{builtin, external};
 use portico_operator_core::Desired;
 
+use super::certificate::Certificate;
 use super::validate::{Plan, ValidInstance};
 
 /// The space of an instance's own binding.
@@ -16,8 +18,10 @@ const OWN_SPACE: &str = "app";
 /// All objects in apply order.
 pub fn build(instance: &ValidInstance) -> Desired {
     match &instance.plan {
-        Plan::Builtin { node, rotation, rotate } => {
-            let mut desired = node.objects();
+        Plan::Builtin { node, certificate, rotation, rotate } => {
+            let mut desired = Desired::new();
+            push_certificate(&mut desired, node, certificate);
+            desired.extend(node.objects());
             desired.push(own_grant(node, rotation.clone(), rotate.clone()));
             desired
         }
@@ -32,6 +36,19 @@ pub fn build(instance: &ValidInstance) -> Desired {
             external::objects(&instance.name, identity, binding)
         }
         Plan::External { binding: None, .. } => Desired::new(),
+    }
+}
+
+/// What the pod mounts, or the order for it.
+fn push_certificate(desired: &mut Desired, node: &Node, certificate: &Certificate) {
+    let name = node.name.tls();
+    match certificate {
+        Certificate::Own { leaf, .. } => desired.push(leaf.secret(name, node.identity())),
+        Certificate::Ordered(ordered) if ordered.served => {
+            let names = certificate_names(&node.name, &node.namespace);
+            desired.push(cert_manager::order(&name, &names, &ordered.issuer, node.identity()));
+        }
+        Certificate::Ordered(_) | Certificate::None => {}
     }
 }
 

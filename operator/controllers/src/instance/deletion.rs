@@ -34,10 +34,8 @@ pub(crate) async fn consumers<K: InstanceKind>(cx: &Context, object: &K) -> Resu
 
 fn holder(grant: &AccessGrant) -> String {
     let controller = grant.owner_references().iter().find(|owner| owner.controller == Some(true));
-    controller.map_or_else(
-        || format!("AccessGrant {}", grant.name_any()),
-        |owner| format!("{} {}", owner.kind, owner.name),
-    )
+    controller
+        .map_or_else(|| format!("AccessGrant {}", grant.name_any()), |owner| format!("{} {}", owner.kind, owner.name))
 }
 
 /// Whether the user wants it gone in spite of its consumers.

@@ -6,13 +6,14 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt as _;
 use portico_crds::common::Backend;
 use portico_crds::common::names::InstanceName;
-use portico_operator_backends::builtin::{self, Form, readiness};
+use portico_operator_backends::builtin::{self, Form, readiness, replicas};
 use portico_operator_core::error::Failure;
 use portico_operator_core::rng::RngError;
 use portico_operator_core::secret::Password;
-use portico_operator_core::{Context, ReconcileError, Retry};
+use portico_operator_core::{ApiError, Context, ReconcileError, Retry};
 use std::collections::BTreeMap;
 
+use super::certificate::{self, Certificate};
 use super::{InstanceKind, backend, deletion};
 use crate::pods;
 
@@ -26,8 +27,12 @@ pub struct Inputs {
     pub credentials: Option<Data>,
     /// New passwords, when it is not.
     pub fresh: BTreeMap<&'static str, String>,
+    /// The certificate that it should have; drawn anew where that is due.
+    pub certificate: Certificate,
     /// The volume claim.
     pub claim: Option<PersistentVolumeClaim>,
+    /// The size of the volumes of its copies, when there are copies.
+    pub copy_size: Option<String>,
     /// Who uses the instance, in words.
     pub consumers: Vec<String>,
     /// Why the pod does not run, when it does not and something is known.
@@ -58,27 +63,45 @@ pub(crate) async fn fetch<K: InstanceKind>(cx: &Context, object: &K, name: &Inst
     let namespace = object.namespace().unwrap_or_default();
     let read = match backend::resolve(object.request().backend, name.engine()) {
         Backend::External => external(cx, &namespace, name, object.request().external_secret()).await?,
-        _ => builtin(cx, &namespace, name).await?,
+        Backend::Delegated => Inputs::default(),
+        Backend::Auto | Backend::Builtin => builtin(cx, object, &namespace, name).await?,
     };
     Ok(Inputs { consumers: deletion::consumers(cx, object).await?, ..read })
 }
 
-async fn builtin(cx: &Context, namespace: &str, name: &InstanceName) -> Result<Inputs, Failure> {
-    let (claim, set) = (name.claim(), name.workload());
-    let (credentials, claim, set) = tokio::try_join!(
+async fn builtin<K: InstanceKind>(
+    cx: &Context,
+    object: &K,
+    namespace: &str,
+    name: &InstanceName,
+) -> Result<Inputs, Failure> {
+    let (claim, set, copies) = (name.claim(), name.workload(), name.read());
+    let (credentials, claim, set, copies) = tokio::try_join!(
         data(cx, namespace, name.credentials()),
         cx.get::<PersistentVolumeClaim>(namespace, &claim),
         cx.get::<StatefulSet>(namespace, &set),
+        cx.get::<StatefulSet>(namespace, &copies),
     )?;
     let fresh = if credentials.is_some() { BTreeMap::new() } else { draw(cx, name)? };
-    let trouble = match set {
-        Some(set) if readiness::of(&set) != readiness::Readiness::Available => {
-            let selector = set.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
-            pods::trouble(&pods::list(cx, namespace, &selector).await?)
-        }
-        _ => None,
-    };
-    Ok(Inputs { credentials, fresh, claim, trouble, ..Inputs::default() })
+    let certificate = certificate::fetch(cx, object, namespace, name).await?;
+    let copy_size = copies.as_ref().and_then(replicas::size);
+    let mut trouble = None;
+    for set in set.into_iter().chain(copies) {
+        trouble = match trouble {
+            None => trouble_of(cx, namespace, set).await?,
+            found => found,
+        };
+    }
+    Ok(Inputs { credentials, fresh, certificate, claim, copy_size, trouble, ..Inputs::default() })
+}
+
+/// Why the pods of a set do not run, when they do not and something is known.
+async fn trouble_of(cx: &Context, namespace: &str, set: StatefulSet) -> Result<Option<String>, ApiError> {
+    if readiness::of(&set) == readiness::Readiness::Available {
+        return Ok(None);
+    }
+    let selector = set.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
+    Ok(pods::trouble(&pods::list(cx, namespace, &selector).await?))
 }
 
 async fn external(cx: &Context, namespace: &str, name: &InstanceName, secret: Option<&str>) -> Result<Inputs, Failure> {
@@ -91,11 +114,7 @@ async fn external(cx: &Context, namespace: &str, name: &InstanceName, secret: Op
 }
 
 /// The entries of a Secret; `None` when there is no such Secret.
-pub(crate) async fn data(
-    cx: &Context,
-    namespace: &str,
-    name: String,
-) -> Result<Option<Data>, portico_operator_core::ApiError> {
+pub(crate) async fn data(cx: &Context, namespace: &str, name: String) -> Result<Option<Data>, ApiError> {
     let secret: Option<Secret> = cx.get(namespace, &name).await?;
     Ok(secret.map(|secret| secret.data.unwrap_or_default()))
 }

@@ -1,10 +1,18 @@
 //! The pipeline of every instance kind: an engine that runs here or somewhere else, published as a binding.
 
+mod authority;
 pub(crate) mod backend;
 pub mod build;
+pub mod certificate;
 pub mod deletion;
+mod growth;
 pub mod inputs;
+mod serving;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 pub(crate) mod view;
 
@@ -18,6 +26,7 @@ use portico_crds::common::{
     Backend, DeletionPolicy, ExternalBackend, InstanceKindName, InstanceStatus, PorticoResource, ResourceRequirements,
     Rotation, Storage, Tls, labels,
 };
+use portico_operator_backends::certificates::AUTHORITY;
 use portico_operator_core::error::Failure;
 use portico_operator_core::{
     Context, Controller, Outcome, OwnedKind, Referenced, Referring, finalizer, status as core_status,
@@ -27,10 +36,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Platform;
+use crate::{Platform, Reach};
 
 /// How often an instance that is not available is looked at: no watch tells why a pod does not start.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What is due later than this is seen by the look at everything that comes in between.
+const FAR: Duration = Duration::from_hours(5);
 
 /// A kind whose resources become one engine each.
 pub trait InstanceKind: PorticoResource<Status = InstanceStatus> {
@@ -102,16 +114,16 @@ macro_rules! request {
 pub(crate) use request;
 
 /// The controller of an instance kind.
-#[derive(Debug)]
 pub struct InstanceController<K> {
     platform: Arc<Platform>,
+    reach: Reach,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K> InstanceController<K> {
-    /// A controller of resources of kind `K`.
-    pub fn new(platform: Arc<Platform>) -> Self {
-        Self { platform, kind: PhantomData }
+    /// A controller of resources of kind `K` that reaches their engines through `reach`.
+    pub fn new(platform: Arc<Platform>, reach: Reach) -> Self {
+        Self { platform, reach, kind: PhantomData }
     }
 }
 
@@ -138,7 +150,8 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
         vec![
             Referenced::secrets(move |object: &K| {
                 let external = object.request().external_secret().map(str::to_owned);
-                external.into_iter().chain(name(object).map(|name| name.credentials())).collect()
+                let names = name(object).into_iter().flat_map(|name| [name.credentials(), name.tls()]);
+                external.into_iter().chain(names).chain([AUTHORITY.to_owned()]).collect()
             }),
             Referenced::of::<PersistentVolumeClaim>(move |object: &K| {
                 name(object).map(|name| name.claim()).into_iter().collect()
@@ -161,14 +174,21 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
             finalizer::ensure(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
         }
         let valid = validate::validate(&self.platform, object.as_ref(), name, &inputs)?;
-        let desired = build::build(&valid);
-        let applied = cx.applier.apply(object.as_ref(), desired).await?;
-        let (status, waits) = status::status(object.as_ref(), &valid, &inputs, &applied, cx.clock.now());
+        let (applied, refusal) = growth::apply(cx, object.as_ref(), &valid).await?;
+        let serving = serving::look(&self.reach, cx, object.as_ref(), &valid, &applied).await;
+        let storage = growth::verdict(&valid, &applied, refusal.as_ref());
+        let certificate = serving.verdict;
+        let found = status::Found { inputs: &inputs, applied: &applied, certificate, storage };
+        let now = cx.clock.now();
+        let (status, waits) = status::status(object.as_ref(), &valid, &found, now);
         core_status::publish(cx, object.as_ref(), status).await?;
         if inputs.consumers.is_empty() && object.meta().deletion_timestamp.is_none() {
             finalizer::remove(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
         }
-        Ok(if waits { Outcome::requeue(LOOK_AGAIN) } else { Outcome::await_change() })
+        let due = inputs.certificate.due(now).filter(|due| *due < FAR);
+        let waits = waits.then_some(LOOK_AGAIN);
+        let refused = refusal.map(|_| growth::TRY_AGAIN);
+        Ok(Outcome { requeue: [waits, serving.again, refused, due].into_iter().flatten().min() })
     }
 
     /// An instance in use goes on as if nothing had been asked, and says who uses it.

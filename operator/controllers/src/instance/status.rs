@@ -6,30 +6,45 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use portico_crds::AccessGrant;
 use portico_crds::common::{Backend, BindingRef, ConditionType, InstanceStatus, reasons};
-use portico_operator_backends::builtin::{node::Node, readiness};
 use portico_operator_backends::binding::Binding;
+use portico_operator_backends::builtin::{node::Node, readiness};
 use portico_operator_core::conditions::Status3;
 use portico_operator_core::{Applied, Desired, conditions};
 
-use super::{InstanceKind, deletion};
 use super::inputs::Inputs;
 use super::validate::{Plan, ValidInstance};
+use super::{InstanceKind, deletion};
 use crate::verdict::{self, Verdict};
+
+/// What a reconcile found out.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'a> {
+    /// What was read.
+    pub(crate) inputs: &'a Inputs,
+    /// What was applied.
+    pub(crate) applied: &'a Desired<Applied>,
+    /// What is said about the certificate; `None` keeps what was said.
+    pub(crate) certificate: Option<Verdict>,
+    /// What is said about the size of the volume.
+    pub(crate) storage: Option<Verdict>,
+}
 
 /// The status, and whether to look again soon because no watch tells more.
 pub(crate) fn status<K: InstanceKind>(
     object: &K,
     valid: &ValidInstance,
-    inputs: &Inputs,
-    applied: &Desired<Applied>,
+    found: &Found<'_>,
     now: Timestamp,
 ) -> (InstanceStatus, bool) {
+    let Found { inputs, applied, .. } = *found;
     let (backend, endpoint, dependencies, workload, binding) = match &valid.plan {
-        Plan::Builtin { node, .. } => {
+        Plan::Builtin { node, certificate, .. } => {
             let endpoint = format!("{}:{}", node.host(), node.engine().port());
             let workload = workload(node, inputs, applied);
+            let issuer = certificate.waits(&node.name.tls());
             let binding = own_binding(valid, applied);
-            (Backend::Builtin, Some(endpoint), Verdict::good(reasons::HEALTHY), workload, binding)
+            let dependencies = issuer.unwrap_or_else(|| Verdict::good(reasons::HEALTHY));
+            (Backend::Builtin, Some(endpoint), dependencies, workload, binding)
         }
         Plan::External { binding, source } => {
             let endpoint = binding.as_ref().map(Binding::endpoint);
@@ -49,6 +64,12 @@ pub(crate) fn status<K: InstanceKind>(
     dependencies.set(all, ConditionType::DependenciesReady, generation, now);
     workload.set(all, ConditionType::WorkloadAvailable, generation, now);
     binding.set(all, ConditionType::BindingReady, generation, now);
+    if let Some(certificate) = &found.certificate {
+        certificate.set(all, ConditionType::CertificateValid, generation, now);
+    }
+    if let Some(storage) = &found.storage {
+        storage.set(all, ConditionType::StorageResized, generation, now);
+    }
     say_deletion(all, &deletion::verdict(object, &inputs.consumers), generation, now);
     say_development(all, valid, generation, now);
     (status, !workload.good)
@@ -101,13 +122,18 @@ fn not_published(valid: &ValidInstance) -> Verdict {
 }
 
 fn workload(node: &Node, inputs: &Inputs, applied: &Desired<Applied>) -> Verdict {
-    let name = node.name.workload();
-    let Some(set) = applied.get::<StatefulSet>(&name) else {
-        return Verdict::bad(reasons::PROGRESSING, format!("StatefulSet {name} is not made yet"));
-    };
-    match (readiness::of(&set), &inputs.trouble) {
-        (readiness::Readiness::Available, _) => Verdict::good(reasons::AVAILABLE),
-        (readiness::Readiness::Progressing(_), Some(trouble)) => Verdict::bad(reasons::POD_FAILING, trouble.as_str()),
-        (readiness::Readiness::Progressing(what), None) => Verdict::bad(reasons::ROLLING_OUT, what),
+    let copies = (node.read_replicas > 0).then(|| node.name.read());
+    let sets = std::iter::once(node.name.workload()).chain(copies);
+    let verdicts = sets.map(|name| match applied.get::<StatefulSet>(&name) {
+        None => Err((reasons::PROGRESSING, format!("StatefulSet {name} is not made yet"))),
+        Some(set) => match readiness::of(&set) {
+            readiness::Readiness::Available => Ok(()),
+            readiness::Readiness::Progressing(what) => Err((reasons::ROLLING_OUT, what)),
+        },
+    });
+    match (verdicts.collect::<Result<(), _>>(), &inputs.trouble) {
+        (Ok(()), _) => Verdict::good(reasons::AVAILABLE),
+        (Err((reasons::ROLLING_OUT, _)), Some(trouble)) => Verdict::bad(reasons::POD_FAILING, trouble.as_str()),
+        (Err((reason, what)), _) => Verdict::bad(reason, what),
     }
 }

@@ -12,6 +12,7 @@ use portico_operator_backends::external;
 use portico_operator_core::{ReconcileError, Retry};
 use std::collections::BTreeMap;
 
+use super::certificate::Certificate;
 use super::inputs::{Data, Inputs};
 use super::{InstanceKind, Request, backend};
 use crate::Platform;
@@ -80,6 +81,8 @@ pub(crate) enum Plan {
     Builtin {
         /// The engine.
         node: Box<Node>,
+        /// Its certificate.
+        certificate: Certificate,
         /// When the credentials of its own binding are replaced.
         rotation: Option<Rotation>,
         /// The value of the annotation that asks for new credentials.
@@ -113,6 +116,7 @@ pub fn validate<K: InstanceKind>(
             let namespace = object.namespace().unwrap_or_default();
             Plan::Builtin {
                 node: Box::new(node(platform, &kind, namespace, &name, request, inputs)?),
+                certificate: inputs.certificate.clone(),
                 rotation: request.rotation.cloned(),
                 rotate: object.annotations().get(labels::ROTATE_ANNOTATION).cloned(),
             }
@@ -141,6 +145,7 @@ fn node(
         parameters: parameters(name, request)?,
         read_replicas: request.read_replicas.unwrap_or(0),
         claim: Claim::plan(request.storage, inputs.claim.as_ref())?,
+        copy_size: inputs.copy_size.clone(),
         credentials: credentials(name, inputs)?,
         retain: request.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain,
     })

@@ -78,9 +78,7 @@ impl View {
                 let text = format!("{kind} {name} is not ready: {} ({})", available.message, available.reason);
                 Some(Verdict::bad(not_ready(self.kind), text))
             }
-            None => {
-                Some(Verdict::bad(not_ready(self.kind), format!("{kind} {name} has not been looked at yet")))
-            }
+            None => Some(Verdict::bad(not_ready(self.kind), format!("{kind} {name} has not been looked at yet"))),
         }
     }
 }

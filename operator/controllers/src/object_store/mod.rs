@@ -24,3 +24,6 @@ impl InstanceKind for ObjectStore {
         request!(self.spec)
     }
 }
+
+#[cfg(test)]
+mod tests;
