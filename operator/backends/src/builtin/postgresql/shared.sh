@@ -22,7 +22,7 @@ primary() {
 # Whether the primary can be followed from where a copy is (system identifier, timeline, last position in its log or
 # nothing): "yes", "outdated" when the log is gone, "foreign" when it has another history. Silent if it does not answer.
 followable() {
-    timeout 4 psql --no-psqlrc -Atq "$(primary portico_admin) dbname=postgres" 2>/dev/null <<SQL
+    timeout 2 psql --no-psqlrc -Atq "$(primary portico_admin) dbname=postgres" 2>/dev/null <<SQL
 SELECT CASE
     WHEN s.system_identifier <> $1 OR c.timeline_id <> $2 THEN 'foreign'
     WHEN p.copy > pg_current_wal_flush_lsn() THEN 'foreign'

@@ -99,7 +99,7 @@ write_passfile() {
 }
 
 control() {
-    pg_controldata "$data" | sed -n "s/^$1: *//p"
+    LC_ALL=C pg_controldata "$data" | sed -n "s/^$1: *//p"
 }
 
 # Under another name first: half a data folder must never look like a whole one.

@@ -16,7 +16,7 @@ replica=$(cat "$secrets/replication-password")
     echo "user default off resetchannels -@all"
     echo "user portico_admin on >$admin resetchannels ~* -@all +ping +info +select +scan +unlink +flushall" \
         "+acl|setuser +acl|deluser +acl|getuser +acl|list +acl|save +acl|load +client|list +client|kill" \
-        "+client|setinfo +config|set"
+        "+config|set"
     echo "user portico_replica on >$replica resetchannels -@all +ping +psync +replconf"
     [ ! -e "$users" ] || others <"$users"
 } | write_users
