@@ -19,8 +19,8 @@ fn endpoint(server: &DynamoDb) -> Endpoint {
         username: String::new(),
         password: Zeroizing::new(String::new()),
         ca: None,
-    },
-    replicas: Vec::new(),
+        replicas: Vec::new(),
+    }
 }
 
 fn key(name: &str, kind: &'static str) -> TableKey {

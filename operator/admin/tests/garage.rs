@@ -31,8 +31,8 @@ fn endpoint(server: &Garage) -> Endpoint {
         username: String::new(),
         password: Zeroizing::new(server.admin_token().to_owned()),
         ca: None,
-    },
-    replicas: Vec::new(),
+        replicas: Vec::new(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server compares the time in signatures with its own clock")]

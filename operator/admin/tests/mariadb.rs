@@ -20,8 +20,8 @@ fn endpoint(server: &MariaDb) -> Endpoint {
         username: ADMIN.to_owned(),
         password: Zeroizing::new(server.admin_password().unwrap()),
         ca: Some(server.pod().ca().to_owned()),
-    },
-    replicas: Vec::new(),
+        replicas: Vec::new(),
+    }
 }
 
 fn space(name: &str) -> Space {

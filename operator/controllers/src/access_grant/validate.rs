@@ -32,6 +32,9 @@ pub enum Invalid {
     /// Somebody else has the space.
     #[error("AccessGrant {0} has the same space in the same instance; choose another spec.space")]
     Taken(String),
+    /// The engine, as it is run, knows no users.
+    #[error("{0}")]
+    Unsupported(String),
     /// The Secret with the logins was damaged.
     #[error("Secret {secret}: {source}")]
     Logins {
@@ -47,6 +50,7 @@ impl ReconcileError for Invalid {
         match self {
             Self::Name(_) | Self::Reserved(_) => reasons::INVALID_SPEC,
             Self::Taken(_) => reasons::SPACE_TAKEN,
+            Self::Unsupported(_) => reasons::GRANTS_NOT_SUPPORTED,
             Self::Logins { .. } => reasons::SECRET_INVALID,
         }
     }
@@ -122,11 +126,11 @@ pub(crate) fn validate(object: &AccessGrant, name: &GrantName, inputs: &Inputs) 
     let logins = logins.map_err(|source| Invalid::Logins { secret: name.logins(), source })?;
     let spaces = Space { name: view.engine.space(&space), whole: own, tables: tables(view, own) };
     let base = Base { name, space: spaces, logins, own };
-    Ok(match view.backend {
-        Backend::External => external(view, base, inputs),
-        Backend::Delegated => Plan::Wait(unsupported(view)),
+    match view.backend {
+        Backend::External => Ok(external(view, base, inputs)),
+        Backend::Delegated => Err(unsupported(view)),
         Backend::Auto | Backend::Builtin => builtin(&names, object, view, base, inputs),
-    })
+    }
 }
 
 /// What all plans share.
@@ -142,20 +146,26 @@ pub(crate) fn owned_by(object: &AccessGrant, uid: &str) -> bool {
     object.owner_references().iter().any(|owner| owner.uid == uid)
 }
 
-fn builtin(names: &InstanceName, object: &AccessGrant, view: &View, base: Base<'_>, inputs: &Inputs) -> Plan {
+fn builtin(
+    names: &InstanceName,
+    object: &AccessGrant,
+    view: &View,
+    base: Base<'_>,
+    inputs: &Inputs,
+) -> Result<Plan, Invalid> {
     let engine = builtin::engine(view.engine);
     let host = format!("{}.{}.svc", names.workload(), object.namespace().unwrap_or_default());
     let (username, password) = match engine.administrator() {
         None if base.own => (String::new(), String::new()),
-        None => return Plan::Wait(unsupported(view)),
+        None => return Err(unsupported(view)),
         Some(admin) => match text(inputs.credentials.as_ref(), admin.password) {
             Some(password) => (admin.username.to_owned(), password),
-            None => return Plan::Wait(being_made(view)),
+            None => return Ok(Plan::Wait(being_made(view))),
         },
     };
     let ca = text(inputs.certificate.as_ref(), "ca.crt");
     if engine.tls() && ca.is_none() {
-        return Plan::Wait(being_made(view));
+        return Ok(Plan::Wait(being_made(view)));
     }
     let endpoint = Endpoint {
         engine: view.engine,
@@ -182,7 +192,7 @@ fn builtin(names: &InstanceName, object: &AccessGrant, view: &View, base: Base<'
         sslmode: shape.sslmode.then(|| "verify-full".to_owned()),
     };
     let Base { name, space, logins, own } = base;
-    Plan::Managed(Box::new(Managed { name: name.clone(), endpoint, space, logins, outline, own }))
+    Ok(Plan::Managed(Box::new(Managed { name: name.clone(), endpoint, space, logins, outline, own })))
 }
 
 /// Somebody else's engine: with an administrator's password in the Secret consumers get users of their own.
@@ -239,14 +249,13 @@ fn being_made(view: &View) -> Verdict {
     Verdict::bad(crate::instance::view::not_ready(view.kind), text)
 }
 
-fn unsupported(view: &View) -> Verdict {
-    let text = format!(
+fn unsupported(view: &View) -> Invalid {
+    Invalid::Unsupported(format!(
         "{} {} cannot give consumers users of their own ({}); use the instance's own binding",
         view.kind.as_str(),
         view.name,
         view.engine.as_str()
-    );
-    Verdict::bad(reasons::GRANTS_NOT_SUPPORTED, text)
+    ))
 }
 
 /// The text of a key, if it is one that can be used.
