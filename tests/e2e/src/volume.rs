@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
@@ -45,6 +45,17 @@ pub async fn provide(namespace: &TestNamespace, name: &str, claim: &str) -> anyh
     let volume: PersistentVolume = serde_json::from_value(volume)?;
     let created = Api::all(namespace.client()).create(&PostParams::default(), &volume).await;
     created.map(drop).with_context(|| format!("making the volume {name}"))
+}
+
+/// Lets a new claim have a volume whose claim is gone; what the old one stored is still there.
+///
+/// # Errors
+/// The API server refuses it.
+pub async fn release(namespace: &TestNamespace, name: &str) -> anyhow::Result<()> {
+    let (api, name) = (Api::<PersistentVolume>::all(namespace.client()), format!("{}-{name}", namespace.name()));
+    let free = json!({"spec": {"claimRef": {"uid": null, "resourceVersion": null}}});
+    let released = api.patch(&name, &PatchParams::default(), &Patch::Merge(free)).await;
+    released.map(drop).with_context(|| format!("releasing the volume {name}"))
 }
 
 /// A pod that fills a volume beside the engine that uses it.

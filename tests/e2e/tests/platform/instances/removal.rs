@@ -1,12 +1,13 @@
 //! What goes and what stays when grants and instances are deleted.
 
 use anyhow::ensure;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use portico_crds::AccessGrant;
 use portico_crds::common::labels::FORCE_DELETION_ANNOTATION;
 use portico_crds::common::{InstanceStatus, PorticoResource};
 use portico_e2e::fixtures::content;
 use portico_e2e::load::mounted;
-use portico_e2e::{PLATFORM, POD, REACTION, inventory};
+use portico_e2e::{PLATFORM, POD, REACTION, inventory, volume};
 use serde_json::json;
 
 use super::life::{HEIR, INSTANCE, LAST, Life, ONE, STRANGER, TREASURE, TWO, binding_of, has_logins};
@@ -32,6 +33,13 @@ impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
         if has_logins(self.engine) {
             let text = "InstanceNotFound";
             self.ns.wait_condition::<AccessGrant>(ONE, REACTION, "DependenciesReady", "False", text).await?;
+        }
+        if self.engine.copies {
+            // The volumes of copies go with them.
+            let volume = format!("{}-read", self.engine.name);
+            let claim = format!("data-{}-read-0", self.engine.workload(INSTANCE));
+            self.ns.wait_gone::<PersistentVolumeClaim>(&claim, POD).await?;
+            volume::release(&self.ns, &volume).await?;
         }
         self.apply().await?;
         self.ns.wait_ready::<K>(INSTANCE, PLATFORM).await?;
