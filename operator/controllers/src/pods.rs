@@ -54,9 +54,24 @@ fn container_trouble(status: &ContainerStatus) -> Option<String> {
         "CrashLoopBackOff" => {
             let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
             let code = last.map_or_else(String::new, |last| format!(" with code {}", last.exit_code));
-            format!("the container {} ends again and again{code}; see its log", status.name)
+            let words = last.and_then(|last| last_words(last.message.as_deref()?));
+            let words = words.map_or_else(|| "see its log".to_owned(), |words| format!("it says: {words}"));
+            format!("the container {} ends again and again{code}; {words}", status.name)
         }
         _ => return None,
+    })
+}
+
+/// What begins the part of a line that is the same each time, after time and process number.
+const MARKS: [&str; 7] = ["portico: ", "PANIC:", "FATAL:", "FATAL CONFIG", "[ERROR]", "ERROR:", "No space left"];
+/// Characters of a log that fit a condition.
+const MOST_WORDS: usize = 300;
+
+/// The last line of a log that says why a program ended.
+fn last_words(log: &str) -> Option<String> {
+    log.lines().rev().find_map(|line| {
+        let begin = MARKS.iter().filter_map(|mark| line.find(mark)).min()?;
+        Some(line.get(begin..)?.trim_start_matches("portico: ").trim_end().chars().take(MOST_WORDS).collect())
     })
 }
 
@@ -95,6 +110,19 @@ mod tests {
         let crash = trouble(&[waiting("CrashLoopBackOff")]).unwrap();
         assert!(crash.contains("code 1") && !crash.contains("40s"), "{crash}");
         assert_eq!(trouble(&[waiting("ContainerCreating")]), None);
+    }
+
+    #[test]
+    fn the_last_words_of_a_program_are_told_without_what_changes() {
+        let words = |text: &str| last_words(text).unwrap_or_default();
+        let postgresql = "2026-01-01 00:00:00.1 UTC [7] LOG: x\n2026-01-01 00:00:01.2 UTC [7] @ FATAL:  could not write \
+            lock file: No space left on device\n2026-01-01 00:00:02 UTC [7] LOG: bye\n";
+        assert_eq!(words(postgresql), "FATAL:  could not write lock file: No space left on device");
+        assert_eq!(
+            words("portico: starting\nportico: the volume holds data of version 16\n"),
+            "the volume holds data of version 16"
+        );
+        assert_eq!(last_words("nothing in particular"), None);
     }
 
     #[test]

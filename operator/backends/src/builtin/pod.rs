@@ -79,6 +79,8 @@ fn container(node: &Node, part: Part, resources: ResourceRequirements) -> Contai
         lifecycle: stop,
         security_context: Some(pods::container_security()),
         volume_mounts: Some(mounts(engine)),
+        // What a program said last tells why it ended; conditions quote it.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
 }
