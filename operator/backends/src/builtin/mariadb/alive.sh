@@ -28,4 +28,4 @@ if [ "${PORTICO_ROLE:-primary}" = replica ]; then
         *outdated*) echo outdated >/data/mariadb.useless && exit 1 ;;
     esac
 fi
-mariadb-admin --no-defaults --socket="$run/mariadb.sock" --user=root --connect-timeout=3 --silent ping
+mariadb-admin --no-defaults --socket="$run/mariadb.sock" --user=root --connect-timeout=3 ping >/dev/null

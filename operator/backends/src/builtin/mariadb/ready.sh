@@ -29,4 +29,7 @@ if [ "${PORTICO_ROLE:-primary}" = primary ]; then
     exit
 fi
 state=$(ask 'SHOW REPLICA STATUS\G') || exit 1
-echo "$state" | grep -q '^ *Slave_IO_Running: \(Yes\|Connecting\)$' && echo "$state" | grep -q '^ *Slave_SQL_Running: Yes$'
+running() {
+    echo "$state" | grep -q "^ *Slave_$1_Running: $2\$"
+}
+running SQL Yes && { running IO Yes || running IO Connecting; }

@@ -62,8 +62,9 @@ write_domain() {
 # to read. Not for the binary log: each server does this for itself.
 #
 # portico_admin makes users and databases and gives away rights on them, for which it has to have these itself. Rights
-# on single databases count instead of those on all, so the server's own tables are not among them. PROCESS and
-# CONNECTION ADMIN are for seeing and ending the sessions of others, RELOAD for FLUSH SSL, SLAVE MONITOR for replicas.
+# on single databases count instead of those on all, so the server's own tables are not among them: that is against
+# mistakes, for who makes users can in the end become any. PROCESS and CONNECTION ADMIN are for seeing and ending the
+# sessions of others, RELOAD for FLUSH SSL, SLAVE MONITOR for replicas.
 write_statements() {
     cat >"$statements" <<SQL
 SET SESSION sql_log_bin = 0;
@@ -119,18 +120,23 @@ end_private() {
     wait "$server"
 }
 
+# The names of time zones come along where the image has them.
 install_data() {
     rm -rf "$unfinished"
+    zones=$temporary/zones.sql
+    echo 'USE mysql;' >"$zones"
+    mariadb-tzinfo-to-sql --skip-write-binlog /usr/share/zoneinfo >>"$zones" 2>/dev/null || echo 'USE mysql;' >"$zones"
     # root gets a password that nobody has until the statements above give it the right one.
     if ! said=$(mariadb-install-db --defaults-file="$settings" --datadir="$unfinished" --skip-log-bin \
         --auth-root-authentication-method=socket --auth-root-socket-user=root --skip-test-db --cross-bootstrap \
-        2>&1); then
+        --extra-file="$zones" 2>&1); then
         log "the data folder cannot be made: $said"
         exit 1
     fi
 }
 
 finish_data() {
+    rm -f "$zones"
     sync
     mv "$unfinished" "$data"
 }
