@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{
-    Autoscaling, DeletionPolicy, DependencySource, ResourceRequirements, SecretRef, conditions, resource,
+    Autoscaling, DeletionPolicy, DependencySource, ResourceRequirements, SecretRef, conditions, resource, rules,
 };
 
 /// What an `AuthService` should be. Every field may be left out.
@@ -151,7 +151,32 @@ pub struct Tokens {
         ).message("tokens.refreshTokenLifetime must be a duration from 1h to 8760h, such as 168h")
     )]
     pub refresh_token_lifetime: Option<String>,
+    /// When the key that signs tokens is replaced. Default: only on demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key_rotation: Option<SigningKeyRotation>,
 }
+
+/// When the key that signs tokens is replaced.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningKeyRotation {
+    /// How old the key may become, in whole hours, minutes and seconds: from 24h to 8760h. Default: it is replaced only
+    /// when the annotation `portico.dev/rotate` gets a new value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::duration("tokens.signingKeyRotation.interval", "24h", "8760h", "2160h"))]
+    pub interval: Option<String>,
+    /// How long a new key is published before it signs, from 10s to 24h: time for it to arrive in all pods (about two
+    /// minutes) and for others to ask for the published keys again, which they are told to do in half of this time, at
+    /// most 5m. Default: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::duration("tokens.signingKeyRotation.overlap", "10s", "24h", "10m"))]
+    pub overlap: Option<String>,
+}
+
+/// How long a new signing key is published before it signs when the spec says nothing.
+pub const DEFAULT_KEY_OVERLAP: &str = "10m";
 
 /// How passwords are stored.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -187,6 +187,15 @@ fn lifetimes_are_durations_in_range() {
 }
 
 #[test]
+fn signing_keys_are_replaced_in_bounds() {
+    let with = |field: &str, text: &str| json!({ "tokens": { "signingKeyRotation": { field: text } } });
+    accepts(AUTH, &["24h", "2160h", "8760h"].map(|text| with("interval", text)));
+    refuses(AUTH, "signingKeyRotation.interval", &["23h", "8761h", "1d"].map(|text| with("interval", text)));
+    accepts(AUTH, &["10s", "10m", "24h"].map(|text| with("overlap", text)));
+    refuses(AUTH, "signingKeyRotation.overlap", &["9s", "25h", "0"].map(|text| with("overlap", text)));
+}
+
+#[test]
 fn refresh_tokens_outlive_access_tokens() {
     accepts(AUTH, &[json!({"tokens": {"accessTokenLifetime": "1h", "refreshTokenLifetime": "2h"}})]);
     refuses(

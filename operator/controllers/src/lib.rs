@@ -10,6 +10,7 @@ pub mod auth_service;
 pub mod broker_instance;
 pub mod cache_instance;
 pub mod database_instance;
+pub mod graph;
 pub mod instance;
 pub mod object_store;
 pub mod platform;

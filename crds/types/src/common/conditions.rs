@@ -25,6 +25,8 @@ pub enum ConditionType {
     Paused,
     /// The credentials in the binding are the only ones; False while they are being replaced.
     CredentialsCurrent,
+    /// One key signs tokens and no other is published; False while a key is being replaced.
+    SigningKeysCurrent,
     /// The engine serves the certificate that it should.
     CertificateValid,
     /// The volume has the size that the spec asks for.
@@ -47,6 +49,7 @@ impl ConditionType {
             Self::BindingReady => "BindingReady",
             Self::Paused => "Paused",
             Self::CredentialsCurrent => "CredentialsCurrent",
+            Self::SigningKeysCurrent => "SigningKeysCurrent",
             Self::CertificateValid => "CertificateValid",
             Self::StorageResized => "StorageResized",
             Self::DeletionBlocked => "DeletionBlocked",
@@ -127,6 +130,10 @@ pub mod reasons {
     pub const MOVING_CONSUMERS: &str = "MovingConsumers";
     /// The old credential is being taken away.
     pub const REVOKING_CREDENTIAL: &str = "RevokingCredential";
+    /// A new key is published and does not sign yet, so that all who verify tokens learn of it first.
+    pub const PUBLISHING_KEY: &str = "PublishingSigningKey";
+    /// The new key signs; the old one stays published until the last token signed by it has expired.
+    pub const RETIRING_KEY: &str = "RetiringSigningKey";
     /// The engine serves the certificate in its Secret.
     pub const CERTIFICATE_SERVED: &str = "CertificateServed";
     /// The engine does not serve the renewed certificate yet.
@@ -163,7 +170,7 @@ pub fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "description": "Conditions, one of each type: Ready, Reconciling, Stalled, DependenciesReady, \
-            WorkloadAvailable, BindingReady, Paused, CredentialsCurrent, CertificateValid, StorageResized, \
+            WorkloadAvailable, BindingReady, Paused, CredentialsCurrent, SigningKeysCurrent, CertificateValid, StorageResized, \
             DeletionBlocked, DevelopmentOnly.",
         "maxItems": 32,
         "x-kubernetes-list-type": "map",

@@ -6,7 +6,8 @@ use super::refs::InstanceKindName;
 
 /// Set to `"true"` on a resource, the operator writes none of its objects but keeps its status fresh.
 pub const PAUSED_ANNOTATION: &str = "portico.dev/paused";
-/// A new value of this annotation on an instance or a grant asks for new credentials.
+/// A new value of this annotation on an instance or a grant asks for new credentials, on an `AuthService` for a new
+/// signing key.
 pub const ROTATE_ANNOTATION: &str = "portico.dev/rotate";
 /// A new value of this annotation on an instance asks for a new certificate.
 pub const ROTATE_CERTIFICATE_ANNOTATION: &str = "portico.dev/rotate-certificate";

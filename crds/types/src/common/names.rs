@@ -86,12 +86,42 @@ impl ServiceName {
     pub fn cache(&self) -> String {
         format!("{}-cache", self.0)
     }
+
+    /// The grant to the database: the managed instance, or the declared one of this name.
+    pub fn database_grant(&self, declared: Option<&str>) -> String {
+        self.grant("database", declared.filter(|name| *name != self.database()))
+    }
+
+    /// The grant to the cache: the managed instance, or the declared one of this name.
+    pub fn cache_grant(&self, declared: Option<&str>) -> String {
+        self.grant("cache-access", declared.filter(|name| *name != self.cache()))
+    }
+
+    /// A grant stays with its instance. So that a service can move to another one while it still uses the first, the
+    /// grants to declared instances have names of their own: a digest, because two whole names would be too long.
+    fn grant(&self, role: &str, declared: Option<&str>) -> String {
+        match declared {
+            None => format!("{}-{role}", self.0),
+            Some(instance) => format!("{}-{role}-{:08x}", self.0, fnv1a(instance)),
+        }
+    }
+
+    /// The name of its database, key prefix and the like inside an instance that it may share with others. It is the
+    /// same whatever the grant is called, so that who comes back finds the data again.
+    pub fn space(&self) -> String {
+        format!("auth-{}", self.0)
+    }
 }
 
 impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// FNV-1a, which is the same in every version of every library.
+fn fnv1a(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The engine of an instance, as it stands in names and labels.
@@ -248,96 +278,4 @@ impl GrantName {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn names_are_checked() {
-        assert!(ServiceName::new(&"a".repeat(32)).is_ok());
-        for bad in ["", "A", "1a", "a-", "-a", "a_b", "a.b", "ä", &"a".repeat(33), "x-postgresql", "x-valkey"] {
-            assert!(ServiceName::new(bad).is_err(), "{bad}");
-        }
-        assert!(InstanceName::new(&"a".repeat(40), EngineName::Valkey).is_ok());
-        assert!(InstanceName::new(&"a".repeat(41), EngineName::Valkey).is_err());
-    }
-
-    #[test]
-    fn the_message_says_what_to_do() {
-        let error = ServiceName::new(&"a".repeat(33)).unwrap_err().to_string();
-        assert!(error.contains("metadata.name") && error.contains("32"), "{error}");
-    }
-
-    /// Every object of a service, as (kind, name).
-    fn of_service(name: &ServiceName) -> Vec<(&'static str, String)> {
-        let mut all: Vec<_> = ["ServiceAccount", "Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget"]
-            .map(|kind| (kind, name.as_str().to_owned()))
-            .into();
-        all.extend([("ConfigMap", name.config()), ("Secret", name.signing_keys())]);
-        all.extend([("DatabaseInstance", name.database()), ("CacheInstance", name.cache())]);
-        all
-    }
-
-    /// Every object of an instance, as (kind, name).
-    fn of_instance(name: &InstanceName) -> Vec<(&'static str, String)> {
-        let mut all: Vec<_> = ["ServiceAccount", "StatefulSet", "Service", "NetworkPolicy", "ConfigMap"]
-            .map(|kind| (kind, name.workload()))
-            .into();
-        all.extend([("Secret", name.credentials()), ("Secret", name.binding()), ("Claim", name.claim())]);
-        all
-    }
-
-    prop_compose! {
-        /// Names that are likely to collide: made of the suffixes themselves.
-        fn name()(parts in prop::collection::vec(
-            prop::sample::select(vec!["a", "db", "cache", "postgresql", "valkey", "config", "binding", "data", "credentials", "0"]), 1..4,
-        )) -> String { format!("x-{}", parts.join("-")) }
-    }
-
-    proptest! {
-        #[test]
-        fn no_two_resources_want_the_same_object(a in name(), b in name()) {
-            let mut wanted = BTreeSet::new();
-            let mut total = 0;
-            let mut add = |objects: Vec<(&'static str, String)>| {
-                total += objects.len();
-                wanted.extend(objects);
-            };
-            let names: BTreeSet<String> = [a, b].into();
-            for text in &names {
-                if let Ok(name) = ServiceName::new(text) {
-                    // The managed instances are resources of their own here; their names may equal declared ones,
-                    // which the operator reports as a conflict.
-                    add(of_service(&name).into_iter().filter(|(kind, _)| !kind.ends_with("Instance")).collect());
-                }
-                for engine in [EngineName::PostgreSql, EngineName::Valkey] {
-                    if let Ok(name) = InstanceName::new(text, engine) {
-                        add(of_instance(&name));
-                    }
-                }
-            }
-            prop_assert_eq!(wanted.len(), total);
-        }
-
-        #[test]
-        fn derived_names_fit(service in "[a-z]([-a-z0-9]{0,30}[a-z0-9])?", instance in "[a-z]([-a-z0-9]{0,38}[a-z0-9])?") {
-            let mut all = Vec::new();
-            if let Ok(name) = ServiceName::new(&service) {
-                all.extend(of_service(&name));
-                prop_assert!(InstanceName::new(&name.database(), EngineName::PostgreSql).is_ok());
-                prop_assert!(InstanceName::new(&name.cache(), EngineName::Valkey).is_ok());
-            }
-            for engine in [EngineName::PostgreSql, EngineName::Valkey] {
-                let name = InstanceName::new(&instance, engine).unwrap();
-                // The revision label of the pods adds a hyphen and ten characters.
-                all.push(("Label", format!("{}-0123456789", name.workload())));
-                all.extend(of_instance(&name));
-            }
-            for (kind, name) in all {
-                // Secrets and claims are no label values; they may have 253 characters, and stay under 64 anyway.
-                prop_assert!(name.len() <= 63, "{} {} has {} characters", kind, name, name.len());
-            }
-        }
-    }
-}
+mod tests;

@@ -7,18 +7,18 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
+use portico_crds::AuthService;
 use portico_crds::common::names::ServiceName;
-use portico_crds::common::{InstanceStatus, PorticoResource};
-use portico_crds::{AuthService, CacheInstance, DatabaseInstance};
 use portico_operator_core::error::Failure;
 use portico_operator_core::{ApiError, Context, ReconcileError, Retry};
 
-use super::dependency::{Observed, Role, Wanted};
+use super::dependency::{Role, Wanted};
 use super::probe::{DependencyProbe, FailingCheck};
 use super::signing_keys::{KeyError, SigningKeys};
 use super::status::is_available;
 use super::validate::Invalid;
-use crate::instance::inputs::{Data, data};
+use crate::graph::observe::{self, Observed};
+use crate::instance::inputs::Data;
 use crate::pods;
 
 /// The most pods that are asked what they lack.
@@ -29,8 +29,10 @@ const MOST_ASKED: usize = 5;
 pub struct Inputs {
     /// The Secret with the signing keys, if it is there.
     pub signing_keys: Option<Data>,
-    /// A new key, when it is not.
-    pub fresh_keys: Option<SigningKeys>,
+    /// Its version.
+    pub keys_version: Option<String>,
+    /// A new key, for when one is wanted.
+    pub fresh: SigningKeys,
     /// About the database.
     pub database: Observed,
     /// About the cache.
@@ -69,33 +71,24 @@ pub(crate) async fn fetch(cx: &Context, object: &AuthService, probe: &dyn Depend
     let name = ServiceName::new(&object.name_any()).map_err(Invalid::from)?;
     let wanted = |role| Wanted::of(object, role).map_err(Invalid::from);
     let (database, cache) = (wanted(Role::Database)?, wanted(Role::Cache)?);
+    let keys = name.signing_keys();
     let (signing_keys, database, cache, deployment) = tokio::try_join!(
-        data(cx, &namespace, name.signing_keys()),
-        observe::<DatabaseInstance>(cx, &namespace, Role::Database, &database),
-        observe::<CacheInstance>(cx, &namespace, Role::Cache, &cache),
+        observe::versioned(cx, &namespace, &keys),
+        observe::observe(cx, &namespace, &database.edge),
+        observe::observe(cx, &namespace, &cache.edge),
         cx.get::<Deployment>(&namespace, name.as_str()),
     )?;
-    let fresh_keys = if signing_keys.is_none() { Some(SigningKeys::generate(cx.rng.as_ref())?) } else { None };
+    let (signing_keys, keys_version) = signing_keys.unzip();
+    // Wanted when there are none, and when those that there are have to be replaced.
+    let fresh = SigningKeys::generate(cx.rng.as_ref(), cx.clock.now())?;
     let pods = match &deployment {
         Some(deployment) if !is_available(deployment) => workload_pods(cx, &namespace, deployment).await?,
         _ => Vec::new(),
     };
     let failing = ask(probe, &pods).await;
-    Ok(Inputs { signing_keys, fresh_keys, database, cache, deployment, trouble: pods::trouble(&pods), failing })
-}
-
-async fn observe<K>(cx: &Context, namespace: &str, role: Role, wanted: &Wanted) -> Result<Observed, ApiError>
-where
-    K: PorticoResource<Status = InstanceStatus>,
-{
-    let instance: Option<K> = match wanted.instance() {
-        Some(name) => cx.get(namespace, name).await?,
-        None => None,
-    };
-    let instance = instance.map(|instance| instance.status().cloned());
-    let published = instance.as_ref().and_then(|status| status.as_ref()?.binding.as_ref());
-    let secret = published.map_or_else(|| wanted.secret(role), |binding| binding.name.clone());
-    Ok(Observed { secret: data(cx, namespace, secret).await?, instance })
+    let trouble = pods::trouble(&pods);
+    let keys_version = keys_version.flatten();
+    Ok(Inputs { signing_keys, keys_version, fresh, database, cache, deployment, trouble, failing })
 }
 
 async fn workload_pods(cx: &Context, namespace: &str, deployment: &Deployment) -> Result<Vec<Pod>, ApiError> {

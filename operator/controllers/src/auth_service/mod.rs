@@ -3,11 +3,14 @@
 pub mod build;
 pub mod dependency;
 pub mod inputs;
+pub mod key_rotation;
 pub mod probe;
 pub mod signing_keys;
 pub mod status;
 pub mod validate;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +23,27 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
-use portico_crds::common::names::ServiceName;
-use portico_crds::{AuthService, CacheInstance, DatabaseInstance};
+use kube::api::{Api, Patch, PatchParams};
+use portico_crds::{AccessGrant, AuthService, CacheInstance, DatabaseInstance};
 use portico_operator_core::error::Failure;
-use portico_operator_core::{Context, Controller, Outcome, OwnedKind, Referenced, status as core_status};
+use portico_operator_core::{
+    ApiError, Context, Controller, FIELD_MANAGER, Outcome, OwnedKind, Referenced, Target, status as core_status,
+};
+use serde_json::json;
 
-use crate::Platform;
-use dependency::{Role, Wanted};
+use crate::{Platform, graph};
 use probe::DependencyProbe;
+use signing_keys::SigningKeys;
+use validate::ValidAuthService;
 
 /// How often a service that is not available is looked at: no watch tells what its pods say about their dependencies.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The next step follows at once.
+const NOW: Duration = Duration::from_millis(50);
+/// A key that is almost due is not looked at more often than this.
+const SOON: Duration = Duration::from_secs(1);
+/// What is due later than this is seen by the look at everything that comes in between.
+const FAR: Duration = Duration::from_hours(5);
 
 /// The controller of `AuthService`s.
 pub struct AuthServiceController {
@@ -51,6 +64,8 @@ impl Controller for AuthServiceController {
 
     fn owns(&self) -> Vec<OwnedKind> {
         vec![
+            // First, so that what is no longer wanted is let go before it goes.
+            OwnedKind::of::<AccessGrant>(),
             OwnedKind::of::<DatabaseInstance>(),
             OwnedKind::of::<CacheInstance>(),
             OwnedKind::of::<ServiceAccount>(),
@@ -65,33 +80,49 @@ impl Controller for AuthServiceController {
     }
 
     fn references(&self) -> Vec<Referenced<AuthService>> {
-        vec![
-            // The bindings, whoever publishes them, and the signing keys, which may have no owner.
-            Referenced::secrets(|object: &AuthService| {
-                let bindings = Role::ALL.into_iter().filter_map(|role| wanted(object, role));
-                let keys = ServiceName::new(&object.name_any()).ok().map(|name| name.signing_keys());
-                bindings.map(|(role, wanted)| wanted.secret(role)).chain(keys).collect()
-            }),
-            Referenced::of::<DatabaseInstance>(|object: &AuthService| instance(object, Role::Database)),
-            Referenced::of::<CacheInstance>(|object: &AuthService| instance(object, Role::Cache)),
-        ]
+        graph::references()
     }
 
     async fn reconcile(&self, object: Arc<AuthService>, cx: &Context) -> Result<Outcome, Failure> {
         let inputs = inputs::fetch(cx, &object, self.probe.as_ref()).await?;
         let valid = validate::validate(&self.platform, &object, &inputs)?;
+        let now = cx.clock.now();
+        let step = key_rotation::next(&valid.keys, &valid.key_terms, now);
+        let due = match &step {
+            key_rotation::Step::Wait(due) => *due,
+            _ if !valid.keys.exist() || !cx.applier.writes() => None,
+            step => {
+                let keys = key_rotation::done(&valid.keys, step, &valid.key_terms, &inputs.fresh, now);
+                write_keys(cx, &object, &valid, &keys, inputs.keys_version.as_deref()).await?;
+                return Ok(Outcome::requeue(NOW));
+            }
+        };
         let desired = build::build(&valid);
         let applied = cx.applier.apply(object.as_ref(), desired).await?;
-        let (status, waits) = status::status(&object, &valid, &inputs, &applied, cx.clock.now());
+        let (status, waits) = status::status(&object, &valid, &inputs, &applied, now);
         core_status::publish(cx, object.as_ref(), status).await?;
-        Ok(if waits { Outcome::requeue(LOOK_AGAIN) } else { Outcome::await_change() })
+        let due = due.filter(|due| *due < FAR).map(|due| due.max(SOON));
+        Ok(Outcome { requeue: waits.then_some(LOOK_AGAIN).into_iter().chain(due).min() })
     }
 }
 
-fn wanted(object: &AuthService, role: Role) -> Option<(Role, Wanted)> {
-    Some((role, Wanted::of(object, role).ok()?))
-}
-
-fn instance(object: &AuthService, role: Role) -> Vec<String> {
-    wanted(object, role).and_then(|(_, wanted)| wanted.instance().map(str::to_owned)).into_iter().collect()
+/// Writes the entries that differ, and only if nobody has changed the Secret since it was read: whoever comes second
+/// must judge again, or a key that signs would be lost. That, and entries that have to go, is why it is not applied.
+async fn write_keys(
+    cx: &Context,
+    object: &AuthService,
+    valid: &ValidAuthService,
+    keys: &SigningKeys,
+    version: Option<&str>,
+) -> Result<(), ApiError> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), valid.name.signing_keys());
+    let api: Api<Secret> = Api::namespaced(cx.client.clone(), &namespace);
+    let data = key_rotation::changes(&valid.keys, keys);
+    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "data": data}));
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let answer = api.patch(&name, &params, &patch).await;
+    answer.map_err(|error| ApiError::new("patch", Target::new("Secret", &namespace, &name), error))?;
+    let (active, next) = (&keys.active, keys.next.as_ref().map(|(kid, _)| kid));
+    tracing::info!(namespace, secret = name, active, next, "the signing keys have changed");
+    Ok(())
 }

@@ -8,9 +8,9 @@ use portico_crds::auth_service::AuthServiceStatus;
 use portico_crds::common::{ConditionType, SecretRef, reasons};
 use portico_operator_core::{Applied, Desired, conditions};
 
-use super::build;
 use super::inputs::Inputs;
 use super::validate::ValidAuthService;
+use super::{build, key_rotation};
 use crate::verdict::{self, Verdict};
 
 /// The status, and whether to look again soon because no watch tells more.
@@ -25,6 +25,7 @@ pub(crate) fn status(
     let dependencies = dependencies(valid, inputs);
     let workload = workload(valid, inputs, deployment.as_ref());
     let keys = applied.get::<Secret>(&valid.name.signing_keys());
+    let rotation = key_rotation::verdict(&valid.keys, valid.key_terms.overlap);
 
     let generation = object.metadata.generation;
     let mut status = object.status.clone().unwrap_or_default();
@@ -38,12 +39,13 @@ pub(crate) fn status(
     conditions::summarise(all, &summary, generation, now);
     dependencies.set(all, ConditionType::DependenciesReady, generation, now);
     workload.set(all, ConditionType::WorkloadAvailable, generation, now);
+    rotation.set(all, ConditionType::SigningKeysCurrent, generation, now);
     (status, deployment.is_some() && !workload.good)
 }
 
 /// The instances and Secrets first, then what the pods say: an instance that is down explains pods that cannot reach it.
 fn dependencies(valid: &ValidAuthService, inputs: &Inputs) -> Verdict {
-    let known = valid.dependencies.iter().map(|one| &one.verdict).filter(|verdict| !verdict.good);
+    let known = valid.dependencies.iter().map(|one| &one.resolved.verdict).filter(|verdict| !verdict.good);
     let said =
         inputs.failing.iter().map(|check| Verdict::bad(&check.reason, format!("{}: {}", check.name, check.detail)));
     let all: Vec<Verdict> = known.cloned().chain(said).collect();
@@ -59,7 +61,7 @@ fn dependencies(valid: &ValidAuthService, inputs: &Inputs) -> Verdict {
 fn workload(valid: &ValidAuthService, inputs: &Inputs, deployment: Option<&Deployment>) -> Verdict {
     let name = valid.name.as_str();
     let Some(deployment) = deployment else {
-        return match valid.dependencies.iter().find(|one| one.link.is_none()) {
+        return match valid.dependencies.iter().find(|one| one.resolved.link.is_none()) {
             Some(one) => {
                 let text = format!("the Deployment is made when the {} is bound", one.role.as_str());
                 Verdict::bad(reasons::WAITING, text)
@@ -105,12 +107,8 @@ fn progress(deployment: &Deployment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth_service::dependency::Observed;
     use crate::auth_service::probe::FailingCheck;
-    use crate::auth_service::signing_keys::SigningKeys;
-    use crate::testing::binding;
-    use portico_crds::common::InstanceStatus;
-    use portico_operator_core::rng::SeededRng;
+    use crate::auth_service::testing::{bound, granted, nothing};
     use serde_json::json;
 
     fn deployment(replicas: i32, status: &serde_json::Value) -> Deployment {
@@ -137,67 +135,43 @@ mod tests {
         crate::auth_service::validate::validate(&crate::testing::platform(), &object, inputs).unwrap()
     }
 
-    fn inputs() -> Inputs {
-        Inputs {
-            signing_keys: None,
-            fresh_keys: Some(SigningKeys::generate(&SeededRng::new(1)).unwrap()),
-            database: Observed::default(),
-            cache: Observed::default(),
-            deployment: None,
-            trouble: None,
-            failing: Vec::new(),
-        }
-    }
-
-    fn instance(ready: &str) -> Observed {
-        let ready = json!({"type": "Ready", "status": ready, "reason": "PodFailing", "message": "no image",
-            "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let status =
-            InstanceStatus { conditions: vec![serde_json::from_value(ready).unwrap()], ..InstanceStatus::default() };
-        Observed { instance: Some(Some(status)), secret: Some(binding("h", "1", "p")) }
-    }
-
     #[test]
     fn the_first_dependency_that_is_missing_gives_the_reason_and_all_are_named() {
-        let verdict = dependencies(&valid(&inputs()), &inputs());
+        let verdict = dependencies(&valid(&nothing()), &nothing());
         assert_eq!(verdict.reason, "DatabaseNotReady");
-        assert!(
-            verdict.message.contains("members-db") && verdict.message.contains("members-cache"),
-            "{}",
-            verdict.message
+        assert_eq!(
+            verdict.message,
+            "database: DatabaseInstance members-db is being made; cache: CacheInstance members-cache is being made"
         );
     }
 
     #[test]
-    fn an_instance_that_is_not_ready_hands_its_reason_on() {
-        let inputs = Inputs { database: instance("True"), cache: instance("False"), ..inputs() };
+    fn a_grant_that_is_not_ready_hands_on_what_blocks_it() {
+        let mut inputs = bound();
+        let text = "CacheInstance members-cache is not ready: pod members-cache-valkey-0: no image (PodFailing)";
+        inputs.cache.grant = Some(granted("False", "CacheNotReady", text));
         let verdict = dependencies(&valid(&inputs), &inputs);
-        assert_eq!(verdict.reason, "CacheNotReady");
-        assert!(
-            verdict.message.contains("members-cache") && verdict.message.contains("no image"),
-            "{}",
-            verdict.message
-        );
+        assert_eq!((verdict.reason.as_str(), verdict.message), ("CacheNotReady", format!("cache: {text}")));
     }
 
     #[test]
-    fn what_pods_say_is_handed_on_when_the_instances_are_fine() {
+    fn what_pods_say_is_handed_on_when_the_grants_are_fine() {
         let check = FailingCheck { name: "database".into(), reason: "PasswordRefused".into(), detail: "user u".into() };
-        let inputs = Inputs { database: instance("True"), cache: instance("True"), failing: vec![check], ..inputs() };
+        let inputs = Inputs { failing: vec![check], ..bound() };
         let verdict = dependencies(&valid(&inputs), &inputs);
         assert_eq!((verdict.reason.as_str(), verdict.message.as_str()), ("PasswordRefused", "database: user u"));
     }
 
     #[test]
     fn the_workload_says_what_it_waits_for() {
-        let waiting = workload(&valid(&inputs()), &inputs(), None);
+        let waiting = workload(&valid(&nothing()), &nothing(), None);
         assert_eq!(waiting.reason, "WaitingForDependencies");
-        let crashing = Inputs { trouble: Some("pod p: no image".into()), ..inputs() };
+        let crashing = Inputs { trouble: Some("pod p: no image".into()), ..nothing() };
         let verdict = workload(&valid(&crashing), &crashing, Some(&deployment(1, &json!({}))));
         assert_eq!((verdict.reason.as_str(), verdict.message.as_str()), ("PodFailing", "pod p: no image"));
         let refused = json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "quota"}]});
-        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(1, &refused))).message, "quota");
+        assert_eq!(workload(&valid(&nothing()), &nothing(), Some(&deployment(1, &refused))).message, "quota");
         let none = json!({"observedGeneration": 2});
-        assert_eq!(workload(&valid(&inputs()), &inputs(), Some(&deployment(0, &none))).reason, "ScaledToZero");
+        assert_eq!(workload(&valid(&nothing()), &nothing(), Some(&deployment(0, &none))).reason, "ScaledToZero");
     }
 }

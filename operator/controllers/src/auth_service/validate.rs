@@ -6,20 +6,24 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use portico_crds::AuthService;
-use portico_crds::auth_service::{LogLevel, Tokens};
+use portico_crds::auth_service::{DEFAULT_KEY_OVERLAP, LogLevel};
 use portico_crds::common::durations::{self, InvalidDuration};
+use portico_crds::common::labels::ROTATE_ANNOTATION;
 use portico_crds::common::names::{InvalidName, ServiceName};
-use portico_crds::common::{DeletionPolicy, ResourceRequirements, reasons};
+use portico_crds::common::{DeletionPolicy, Managed, ResourceRequirements, reasons};
 use portico_operator_core::{ReconcileError, Retry};
 use portico_service_config::{
-    AuthServiceConfig, CacheConfig, ConfigProblems, DatabaseConfig, LogConfig, LogLevel as ConfigLevel,
-    PasswordsConfig, ServerConfig, TokensConfig,
+    AuthServiceConfig, CacheConfig, ConfigProblems, DEFAULT_KEY_CACHE_SECONDS, DatabaseConfig, LogConfig,
+    LogLevel as ConfigLevel, PasswordsConfig, ServerConfig, TokensConfig,
 };
 
-use super::dependency::{self, InvalidDependency, Link, Resolved, Role, Wanted};
+use super::dependency::{InvalidDependency, Role, Wanted};
 use super::inputs::Inputs;
+use super::key_rotation::Terms;
 use super::signing_keys::{InvalidKeys, SigningKeys};
+use super::status::is_available;
 use crate::Platform;
+use crate::graph::link::{self, Link, Note, Resolved};
 
 /// The port of the API and of the health endpoints.
 pub(crate) const HTTP_PORT: u16 = 8080;
@@ -29,7 +33,7 @@ pub(crate) const METRICS_PORT: u16 = 9090;
 pub(crate) const CONFIG_FOLDER: &str = "/etc/portico/config";
 pub(crate) const BINDINGS_FOLDER: &str = "/etc/portico/bindings";
 pub(crate) const KEYS_FOLDER: &str = "/etc/portico/signing-keys";
-/// The annotation of the Deployment that remembers what its pods have, see [`Link`].
+/// The annotation of the Deployment that remembers what its pods have, see [`Note`].
 pub(crate) const LINKS_ANNOTATION: &str = "portico.dev/dependencies";
 
 /// The number of pods when the spec says nothing.
@@ -48,7 +52,7 @@ pub enum Invalid {
     /// A dependency.
     #[error(transparent)]
     Dependency(#[from] InvalidDependency),
-    /// A lifetime.
+    /// A lifetime, or a time of the signing keys.
     #[error("spec.tokens.{field}: {source}")]
     Lifetime {
         /// The field.
@@ -110,17 +114,31 @@ pub struct ValidAuthService {
     pub(crate) resources: Option<ResourceRequirements>,
     pub(crate) config: AuthServiceConfig,
     pub(crate) url: String,
-    pub(crate) dependencies: [Resolved; 2],
+    pub(crate) dependencies: [Dependency; 2],
+    /// What pods have, and what those before them may still use.
+    pub(crate) note: Note,
     pub(crate) keys: SigningKeys,
+    pub(crate) key_terms: Terms,
     pub(crate) deletion_policy: DeletionPolicy,
     pub(crate) allowed_namespaces: BTreeSet<String>,
+}
+
+/// A dependency as the build step needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Dependency {
+    pub(crate) role: Role,
+    pub(crate) resolved: Resolved,
+    /// What the operator is to make, when the instance is the service's own and is not just being deleted.
+    pub(crate) managed: Option<Managed>,
+    /// Whether the grant can be written: one that is being deleted is made anew when it is gone.
+    pub(crate) grantable: bool,
 }
 
 impl ValidAuthService {
     /// What pods get of their dependencies; `None` before each was bound once.
     pub(crate) fn links(&self) -> Option<[(Role, &Link); 2]> {
         let [database, cache] = &self.dependencies;
-        Some([(database.role, database.link.as_ref()?), (cache.role, cache.link.as_ref()?)])
+        Some([(database.role, database.resolved.link.as_ref()?), (cache.role, cache.resolved.link.as_ref()?)])
     }
 }
 
@@ -134,26 +152,44 @@ pub fn validate(platform: &Platform, object: &AuthService, inputs: &Inputs) -> R
     let spec = &object.spec;
     let url = format!("http://{name}.{namespace}.svc.{}", platform.cluster_domain);
     let replicas = replicas(object)?;
-    let previous = inputs.deployment.as_ref().map(links).unwrap_or_default();
-    let [database, cache] = previous;
-    let resolved = |role, previous| -> Result<Resolved, Invalid> {
-        Ok(dependency::resolve(role, Wanted::of(object, role)?, inputs.observed(role), previous))
+    let before = inputs.deployment.as_ref().map(note).unwrap_or_default();
+    let dependency = |role: Role, index: usize| -> Result<Dependency, Invalid> {
+        let previous = before.links.get(index).cloned().flatten();
+        Ok(dependency(Wanted::of(object, role)?, inputs, previous))
     };
+    let dependencies = [dependency(Role::Database, 0)?, dependency(Role::Cache, 1)?];
+    let links = dependencies.iter().map(|one| one.resolved.link.clone()).collect();
+    let (config, key_terms) = config(object, &url, replicas)?;
     Ok(ValidAuthService {
         image: spec.image.clone().unwrap_or_else(|| platform.images.auth_service.clone()),
         pull_policy: platform.image_pull_policy.clone(),
         operator_namespace: platform.namespace.clone(),
         replicas,
         resources: spec.resources.clone(),
-        config: config(object, &url, replicas)?,
+        config,
         url,
-        dependencies: [resolved(Role::Database, database)?, resolved(Role::Cache, cache)?],
-        keys: keys(&name, inputs)?,
+        note: before.follow(links, inputs.deployment.as_ref().is_some_and(is_available)),
+        dependencies,
+        keys: keys(&name, inputs, &key_terms)?,
+        key_terms,
         deletion_policy: spec.deletion_policy.unwrap_or_default(),
         // Its own namespace is let in anyway.
         allowed_namespaces: spec.allowed_namespaces.iter().filter(|other| **other != namespace).cloned().collect(),
         name,
     })
+}
+
+fn dependency(wanted: Wanted, inputs: &Inputs, previous: Option<Link>) -> Dependency {
+    let Wanted { role, edge, managed } = wanted;
+    let observed = inputs.observed(role);
+    // Held by its grant, a deleted instance goes on; it can be made anew only when it is gone.
+    let deleting = observed.instance.as_ref().is_some_and(|(_, seen)| seen.deleting);
+    Dependency {
+        role,
+        managed: managed.filter(|_| !deleting),
+        grantable: !observed.grant.as_ref().is_some_and(|grant| grant.deleting),
+        resolved: link::resolve(edge, role.engine(), observed, previous),
+    }
 }
 
 fn replicas(object: &AuthService) -> Result<Replicas, Invalid> {
@@ -168,24 +204,28 @@ fn replicas(object: &AuthService) -> Result<Replicas, Invalid> {
     }
 }
 
-fn keys(name: &ServiceName, inputs: &Inputs) -> Result<SigningKeys, Invalid> {
-    let secret = name.signing_keys();
-    match (&inputs.signing_keys, &inputs.fresh_keys) {
-        (Some(data), _) => Ok(SigningKeys::read(&secret, data)?),
-        (None, Some(fresh)) => Ok(fresh.clone()),
-        (None, None) => Err(InvalidKeys { secret, key: "active".to_owned(), problem: "is missing or empty" }.into()),
+/// The keys that there are, else new ones: what was asked for until now is served by them.
+fn keys(name: &ServiceName, inputs: &Inputs, terms: &Terms) -> Result<SigningKeys, Invalid> {
+    match &inputs.signing_keys {
+        Some(data) => Ok(SigningKeys::read(&name.signing_keys(), data)?),
+        None => {
+            let mut keys = inputs.fresh.clone();
+            keys.request.clone_from(&terms.request);
+            Ok(keys)
+        }
     }
 }
 
-/// What the pods of a Deployment have; nothing when there is no readable note.
-fn links(deployment: &Deployment) -> [Option<Link>; 2] {
+/// What is remembered of the pods of a Deployment; nothing when there is no readable note.
+fn note(deployment: &Deployment) -> Note {
     let note = deployment.annotations().get(LINKS_ANNOTATION);
     note.and_then(|note| serde_json::from_str(note).ok()).unwrap_or_default()
 }
 
-/// The configuration of the service, checked by the service's own rules.
-fn config(object: &AuthService, url: &str, replicas: Replicas) -> Result<AuthServiceConfig, Invalid> {
+/// The configuration of the service, checked by the service's own rules, and how its keys are replaced.
+fn config(object: &AuthService, url: &str, replicas: Replicas) -> Result<(AuthServiceConfig, Terms), Invalid> {
     let spec = &object.spec;
+    let (tokens, terms) = tokens(object, url)?;
     let folder = |role: Role| format!("{BINDINGS_FOLDER}/{}", role.as_str()).into();
     let bcrypt_cost = spec.passwords.as_ref().and_then(|passwords| passwords.bcrypt_cost);
     let config = AuthServiceConfig {
@@ -193,7 +233,7 @@ fn config(object: &AuthService, url: &str, replicas: Replicas) -> Result<AuthSer
         log: LogConfig { level: level(spec.log_level.unwrap_or_default()) },
         database: DatabaseConfig { binding_path: folder(Role::Database), max_connections: connections(replicas) },
         cache: CacheConfig { binding_path: folder(Role::Cache) },
-        tokens: tokens(&spec.tokens.clone().unwrap_or_default(), url)?,
+        tokens,
         passwords: PasswordsConfig {
             bcrypt_cost: bcrypt_cost
                 .and_then(|cost| u32::try_from(cost).ok())
@@ -201,7 +241,7 @@ fn config(object: &AuthService, url: &str, replicas: Replicas) -> Result<AuthSer
         },
     };
     config.validate().map_err(Invalid::Config)?;
-    Ok(config)
+    Ok((config, terms))
 }
 
 /// The connections of each pod: a share of what the database takes, with one pod more during a rollout.
@@ -210,18 +250,26 @@ fn connections(replicas: Replicas) -> u32 {
     (CONNECTIONS / pods).clamp(2, 10)
 }
 
-fn tokens(tokens: &Tokens, url: &str) -> Result<TokensConfig, Invalid> {
-    let seconds = |field, text: Option<&str>, default| {
-        let text = text.unwrap_or(default);
-        durations::parse(text).map(|time| time.as_secs()).map_err(|source| Invalid::Lifetime { field, source })
-    };
-    Ok(TokensConfig {
-        issuer: tokens.issuer.clone().unwrap_or_else(|| url.to_owned()),
-        audience: tokens.audience.clone().unwrap_or_else(|| "portico".to_owned()),
-        access_token_seconds: seconds("accessTokenLifetime", tokens.access_token_lifetime.as_deref(), "15m")?,
-        refresh_token_seconds: seconds("refreshTokenLifetime", tokens.refresh_token_lifetime.as_deref(), "168h")?,
+fn tokens(object: &AuthService, url: &str) -> Result<(TokensConfig, Terms), Invalid> {
+    let time = |field, text: &str| durations::parse(text).map_err(|source| Invalid::Lifetime { field, source });
+    let tokens = object.spec.tokens.clone().unwrap_or_default();
+    let rotation = tokens.signing_key_rotation.unwrap_or_default();
+    let token_life = time("accessTokenLifetime", tokens.access_token_lifetime.as_deref().unwrap_or("15m"))?;
+    let session = time("refreshTokenLifetime", tokens.refresh_token_lifetime.as_deref().unwrap_or("168h"))?;
+    let overlap = rotation.overlap.as_deref().unwrap_or(DEFAULT_KEY_OVERLAP);
+    let overlap = time("signingKeyRotation.overlap", overlap)?;
+    let interval = rotation.interval.map(|text| time("signingKeyRotation.interval", &text)).transpose()?;
+    let config = TokensConfig {
+        issuer: tokens.issuer.unwrap_or_else(|| url.to_owned()),
+        audience: tokens.audience.unwrap_or_else(|| "portico".to_owned()),
+        access_token_seconds: token_life.as_secs(),
+        refresh_token_seconds: session.as_secs(),
         signing_keys_path: KEYS_FOLDER.into(),
-    })
+        // The other half is for a new key to arrive in all pods.
+        key_cache_seconds: (overlap.as_secs() / 2).clamp(1, DEFAULT_KEY_CACHE_SECONDS),
+    };
+    let request = object.annotations().get(ROTATE_ANNOTATION).map_or("", |value| value.trim()).to_owned();
+    Ok((config, Terms { request, interval, overlap, token_life }))
 }
 
 fn level(level: LogLevel) -> ConfigLevel {

@@ -73,7 +73,7 @@ fn malicious_headers_are_refused_although_the_signature_fits() {
         header[member] = value;
         header.to_string()
     };
-    let public = serde_json::to_value(&KEYS.jwks().keys[0]).unwrap();
+    let public = serde_json::to_value(&KEYS.current().jwks().keys[0]).unwrap();
     let table = [
         (plus("jku", json!("https://evil.example/jwks.json")), VerifyError::Header),
         (plus("x5u", json!("https://evil.example/cert.pem")), VerifyError::Header),

@@ -1,7 +1,5 @@
 //! The pods of the service.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, SleepAction,
@@ -9,16 +7,16 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
-use portico_crds::common::labels::CONSUMER;
 use portico_crds::common::names::ServiceName;
-use portico_operator_backends::digest::digest;
 use portico_operator_backends::pods::{self, DefaultResources, Rhythm};
 
 use super::{PROGRAM, config, identity, metadata, pod_selector};
-use crate::auth_service::dependency::{Link, Role};
+use crate::auth_service::dependency::Role;
 use crate::auth_service::validate::{
     BINDINGS_FOLDER, CONFIG_FOLDER, HTTP_PORT, KEYS_FOLDER, LINKS_ANNOTATION, METRICS_PORT, Replicas, ValidAuthService,
 };
+use crate::graph::link::Link;
+use crate::graph::network;
 
 /// The user and group of our images.
 const UID: i64 = 65532;
@@ -31,10 +29,10 @@ const GRACE: i64 = 30;
 /// The dependencies of the pods.
 type Links<'a> = [(Role, &'a Link); 2];
 
-/// The object. A change of configuration, credentials or keys changes an annotation of the pods and so replaces them,
-/// new ones first.
+/// The object. A change of the configuration changes an annotation of the pods and so replaces them, new ones first.
+/// Credentials, certificates and keys are followed by the pods themselves.
 pub(super) fn build(service: &ValidAuthService, links: Links<'_>, config_hash: String) -> Deployment {
-    let note = serde_json::to_string(&links.map(|(_, link)| Some(link))).unwrap_or_default();
+    let note = serde_json::to_string(&service.note).unwrap_or_default();
     let metadata = ObjectMeta {
         annotations: Some([(LINKS_ANNOTATION.to_owned(), note)].into()),
         ..metadata(&service.name, service.name.as_str().to_owned())
@@ -69,17 +67,8 @@ pub(super) fn build(service: &ValidAuthService, links: Links<'_>, config_hash: S
 
 fn pod_metadata(service: &ValidAuthService, links: Links<'_>, config_hash: String) -> ObjectMeta {
     let mut labels = identity(&service.name).labels();
-    for (role, link) in links {
-        labels.extend(link.instance.as_ref().map(|name| (role.consumer_label(name), CONSUMER.to_owned())));
-    }
-    let credentials = digest(links.map(|(role, link)| (role.as_str(), link.digest.as_bytes())));
-    let annotations: BTreeMap<_, _> = [
-        ("portico.dev/config-hash", config_hash),
-        ("portico.dev/credentials-hash", credentials),
-        ("portico.dev/signing-keys-hash", service.keys.digest()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
+    labels.extend(network::labels(links.map(|(_, link)| link)));
+    let annotations = [("portico.dev/config-hash".to_owned(), config_hash)].into();
     ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
 }
 
