@@ -12,11 +12,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("portico-crds", &[]),
     ("portico-operator-core", &["portico-crds"]),
     ("portico-operator-backends", &["portico-operator-core", "portico-crds"]),
+    // It knows engines and nothing of Kubernetes.
+    ("portico-operator-admin", &["portico-crds"]),
     (
         "portico-operator-controllers",
-        &["portico-operator-core", "portico-operator-backends", "portico-crds", "portico-service-config"],
+        &[
+            "portico-operator-core",
+            "portico-operator-backends",
+            "portico-operator-admin",
+            "portico-crds",
+            "portico-service-config",
+        ],
     ),
-    ("portico-operator", &["portico-operator-core", "portico-operator-controllers", "portico-crds"]),
+    (
+        "portico-operator",
+        &["portico-operator-core", "portico-operator-controllers", "portico-operator-admin", "portico-crds"],
+    ),
     ("portico-service-config", &[]),
     ("portico-token", &[]),
     ("portico-service-kit", &["portico-token", "portico-service-config"]),

@@ -1,7 +1,7 @@
 //! The words in which an engine is published: the names of Spring Cloud Bindings, which libraries recognise.
 
 /// The words of one engine's bindings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// The entry `type`.
     pub type_: &'static str,
