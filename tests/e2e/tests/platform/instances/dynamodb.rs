@@ -14,8 +14,7 @@ async fn dynamodb_from_beginning_to_end() -> Outcome {
         let life: Life<DatabaseInstance> = Life::begin(&ns, DYNAMODB, json!({"tables": tables})).await?;
         life.says(REACTION, "DevelopmentOnly", "True", "DynamoDB Local").await?;
         ns.apply(DYNAMODB.grant("orders", INSTANCE, &json!({}))).await?;
-        let text = "GrantsNotSupported";
-        ns.wait_condition::<AccessGrant>("orders", REACTION, "DependenciesReady", "False", text).await?;
+        ns.wait_condition::<AccessGrant>("orders", REACTION, "Stalled", "True", "GrantsNotSupported").await?;
         ns.delete::<AccessGrant>("orders").await?;
         // A table is added to those that are there.
         let more = json!([
