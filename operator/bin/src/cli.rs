@@ -97,6 +97,7 @@ pub(crate) struct Options {
 }
 
 /// Images of builtin engines, each of the default version.
+#[expect(clippy::struct_field_names, reason = "the fields are the names of the options")]
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct EngineImages {
     /// Image of PostgreSQL.

@@ -113,10 +113,13 @@ impl<K> Referenced<K> {
     }
 }
 
+/// Adds a watch to a controller.
+type Attach<K> = Box<dyn FnOnce(KubeController<K>, &Client, &Meter) -> KubeController<K> + Send>;
+
 /// Custom resources that refer to those of a controller: a change of one wakes what it names. The other direction than
 /// [`Referenced`].
 pub struct Referring<K: PorticoResource> {
-    pub(crate) attach: Box<dyn FnOnce(KubeController<K>, &Client, &Meter) -> KubeController<K> + Send>,
+    pub(crate) attach: Attach<K>,
 }
 
 impl<K: PorticoResource> Referring<K> {
@@ -124,11 +127,11 @@ impl<K: PorticoResource> Referring<K> {
     /// namespace.
     pub fn of<R: PorticoResource>(names: impl Fn(&R) -> Vec<String> + Send + Sync + 'static) -> Self {
         let attach = move |controller: KubeController<K>, client: &Client, meter: &Meter| {
-            let named = move |referrer: R| {
+            let wakes = move |referrer: R| {
                 let namespace = referrer.namespace().unwrap_or_default();
                 names(&referrer).into_iter().map(|name| ObjectRef::new(&name).within(&namespace)).collect::<Vec<_>>()
             };
-            controller.watches_stream(watch::referring::<R>(client, meter), named)
+            controller.watches_stream(watch::referring::<R>(client, meter), wakes)
         };
         Self { attach: Box::new(attach) }
     }

@@ -71,7 +71,7 @@ pub struct IssuerRef {
     /// Name of the issuer.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Issuer (of the same namespace) or ClusterIssuer. Default: Issuer.
+    /// Whether it is of the same namespace (Issuer) or of the whole cluster. Default: Issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<IssuerKind>,
 }

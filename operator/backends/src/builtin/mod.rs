@@ -169,7 +169,7 @@ impl Settings<'_> {
     pub fn memory(&self) -> u64 {
         let limit = self.resources.limits.as_ref().and_then(|limits| limits.get("memory"));
         let limit = limit.and_then(|limit| portico_crds::common::quantities::Quantity::parse(&limit.0).ok());
-        limit.map_or(0, |limit| u64::try_from(limit.whole()).unwrap_or(0))
+        limit.map_or(0, |limit| limit.whole())
     }
 }
 
@@ -213,5 +213,5 @@ pub fn engine(name: EngineName) -> &'static dyn Engine {
 
 /// A configuration file of `key separator value` lines.
 pub(crate) fn lines(parameters: &BTreeMap<String, String>, separator: &str) -> String {
-    parameters.iter().map(|(key, value)| format!("{key}{separator}{value}\n")).collect()
+    parameters.iter().flat_map(|(key, value)| [key, separator, value, "\n"]).collect()
 }

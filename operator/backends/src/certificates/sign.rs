@@ -61,9 +61,9 @@ impl fmt::Debug for Pair {
 pub(super) fn authority(namespace: &str, now: Timestamp) -> Result<Pair, SigningError> {
     let key = KeyPair::generate()?;
     let mut params = lasting(now, AUTHORITY_LIFE);
-    let id = params.key_identifier(&key).iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let id = params.key_identifier(&key).iter().take(4).fold(0, |id: u32, byte| id << 8 | u32::from(*byte));
     params.distinguished_name.push(DnType::OrganizationName, namespace);
-    params.distinguished_name.push(DnType::CommonName, format!("Portico CA {id}"));
+    params.distinguished_name.push(DnType::CommonName, format!("Portico CA {id:08x}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Pair::of(&params.self_signed(&key)?, &key)

@@ -1,4 +1,4 @@
-//! Engines that an operator runs which is in the cluster already, such as CloudNativePG.
+//! Engines that an operator runs which is in the cluster already, such as `CloudNativePG`.
 //!
 //! An adapter is pure: it says which API has to be served, what to ask of it, when the engine counts as running and
 //! how its Secret becomes a binding. Adding one means one module here and one line in [`adapters`]; nothing else knows

@@ -17,6 +17,8 @@ use super::validate::{self, Managed, Plan};
 
 /// How long an engine that does not answer is waited for.
 const PATIENCE: Duration = Duration::from_mins(10);
+/// How long one is waited for that is being deleted itself: with foreground deletion its pods go first.
+const LAST_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -28,10 +30,10 @@ pub(super) async fn finalize(
     if !object.finalizers().iter().any(|set| set == ACCESS_FINALIZER) {
         return Ok(Outcome::await_change());
     }
-    if let Some(grant) = managed(object, cx).await?
+    if let Some((grant, patience)) = managed(object, cx).await?
         && let Err(error) = undo(administration, object, &grant).await
     {
-        if waited(object, cx) < PATIENCE {
+        if waited(object, cx) < patience {
             let (namespace, name) = (object.namespace(), object.name_any());
             tracing::warn!(namespace, name, %error, "the login cannot be taken away yet, trying again");
             return Ok(Outcome::requeue(RETRY));
@@ -42,12 +44,14 @@ pub(super) async fn finalize(
     Ok(Outcome::await_change())
 }
 
-/// The grant, if there is an engine to take it away from.
-async fn managed(object: &AccessGrant, cx: &Context) -> Result<Option<Managed>, Failure> {
+/// The grant, if there is an engine to take it away from, and how long that is waited for.
+async fn managed(object: &AccessGrant, cx: &Context) -> Result<Option<(Managed, Duration)>, Failure> {
     let Ok(name) = GrantName::new(&object.name_any()) else { return Ok(None) };
     let inputs = inputs::fetch(cx, object, &name).await?;
+    let going = inputs.instance.as_ref().is_some_and(|instance| instance.deleting);
+    let patience = if going { LAST_PATIENCE } else { PATIENCE };
     Ok(match validate::validate(object, &name, &inputs) {
-        Ok(Plan::Managed(grant)) => Some(*grant),
+        Ok(Plan::Managed(grant)) => Some((*grant, patience)),
         _ => None,
     })
 }

@@ -32,6 +32,7 @@ use self::perform::Performed;
 use self::rotation::Facts;
 use self::status::Findings;
 use self::validate::{Managed, Plan};
+use crate::graph;
 use crate::instance::inputs::NoRandomness;
 use crate::instance::view::View;
 use crate::verdict::Verdict;
@@ -60,13 +61,7 @@ impl Controller for AccessGrantController {
     }
 
     fn references(&self) -> Vec<Referenced<AccessGrant>> {
-        vec![
-            Referenced::secrets(secrets),
-            Referenced::of::<DatabaseInstance>(|grant| named(grant, InstanceKindName::DatabaseInstance)),
-            Referenced::of::<CacheInstance>(|grant| named(grant, InstanceKindName::CacheInstance)),
-            Referenced::of::<BrokerInstance>(|grant| named(grant, InstanceKindName::BrokerInstance)),
-            Referenced::of::<ObjectStore>(|grant| named(grant, InstanceKindName::ObjectStore)),
-        ]
+        graph::references()
     }
 
     async fn reconcile(&self, object: Arc<AccessGrant>, cx: &Context) -> Result<Outcome, Failure> {
@@ -192,18 +187,4 @@ fn facts<'a>(object: &'a AccessGrant, cx: &Context) -> Facts<'a> {
         overlap: duration(rotation.and_then(|rotation| rotation.overlap.as_ref()))
             .unwrap_or(Duration::from_secs(instance::DEFAULT_OVERLAP_SECONDS)),
     }
-}
-
-/// The Secrets that a grant looks at besides its own: of an instance of any engine of the kind.
-fn secrets(grant: &AccessGrant) -> Vec<String> {
-    let own = GrantName::new(&grant.name_any()).ok().map(|name| name.logins());
-    let instance = &grant.spec.instance_ref;
-    let engines = portico_crds::common::names::EngineName::ALL.into_iter();
-    let names = engines.filter_map(|engine| InstanceName::new(&instance.name, engine).ok());
-    names.flat_map(|name| [name.credentials(), name.tls(), name.binding()]).chain(own).collect()
-}
-
-fn named(grant: &AccessGrant, kind: InstanceKindName) -> Vec<String> {
-    let instance = &grant.spec.instance_ref;
-    (instance.kind == kind).then(|| instance.name.clone()).into_iter().collect()
 }

@@ -211,12 +211,13 @@ fn external(view: &View, base: Base<'_>, inputs: &Inputs) -> Plan {
         return Plan::Shared(binding);
     };
     let engine = builtin::engine(view.engine);
+    let usual = if engine.admin_port() == engine.port() { binding.port } else { engine.admin_port() };
     let port = admin("admin-port").and_then(|port| port.parse().ok());
     let shape = engine.shape();
     let endpoint = Endpoint {
         engine: view.engine,
         host: binding.host.clone(),
-        port: port.unwrap_or(if engine.admin_port() == engine.port() { binding.port } else { engine.admin_port() }),
+        port: port.unwrap_or(usual),
         consumer_port: binding.port,
         username,
         password: password.into(),

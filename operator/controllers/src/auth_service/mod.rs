@@ -84,7 +84,7 @@ impl Controller for AuthServiceController {
     }
 
     async fn reconcile(&self, object: Arc<AuthService>, cx: &Context) -> Result<Outcome, Failure> {
-        let inputs = inputs::fetch(cx, &object, self.probe.as_ref()).await?;
+        let inputs = Box::pin(inputs::fetch(cx, &object, self.probe.as_ref())).await?;
         let valid = validate::validate(&self.platform, &object, &inputs)?;
         let now = cx.clock.now();
         let step = key_rotation::next(&valid.keys, &valid.key_terms, now);

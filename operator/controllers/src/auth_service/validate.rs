@@ -206,14 +206,12 @@ fn replicas(object: &AuthService) -> Result<Replicas, Invalid> {
 
 /// The keys that there are, else new ones: what was asked for until now is served by them.
 fn keys(name: &ServiceName, inputs: &Inputs, terms: &Terms) -> Result<SigningKeys, Invalid> {
-    match &inputs.signing_keys {
-        Some(data) => Ok(SigningKeys::read(&name.signing_keys(), data)?),
-        None => {
-            let mut keys = inputs.fresh.clone();
-            keys.request.clone_from(&terms.request);
-            Ok(keys)
-        }
+    if let Some(data) = &inputs.signing_keys {
+        return Ok(SigningKeys::read(&name.signing_keys(), data)?);
     }
+    let mut keys = inputs.fresh.clone();
+    keys.request.clone_from(&terms.request);
+    Ok(keys)
 }
 
 /// What is remembered of the pods of a Deployment; nothing when there is no readable note.

@@ -113,13 +113,11 @@ pub(super) async fn fetch<K: InstanceKind>(
         return Ok(Certificate::None);
     }
     let secret: Option<Secret> = cx.get(namespace, &name.tls()).await?;
-    match object.request().tls.and_then(|tls| tls.issuer_ref.as_ref()) {
-        Some(issuer) => Ok(Certificate::Ordered(ordered(cx, issuer, secret.as_ref()).await?)),
-        None => {
-            take_back(cx, object, namespace, secret.as_ref()).await?;
-            own(cx, object, namespace, name, secret.as_ref()).await
-        }
+    if let Some(issuer) = object.request().tls.and_then(|tls| tls.issuer_ref.as_ref()) {
+        return Ok(Certificate::Ordered(ordered(cx, issuer, secret.as_ref()).await?));
     }
+    take_back(cx, object, namespace, secret.as_ref()).await?;
+    own(cx, object, namespace, name, secret.as_ref()).await
 }
 
 async fn own<K: InstanceKind>(

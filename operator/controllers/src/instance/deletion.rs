@@ -7,35 +7,21 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use portico_crds::AccessGrant;
 use portico_crds::common::labels::FORCE_DELETION_ANNOTATION;
-use portico_crds::common::reasons;
+use portico_crds::common::{TypedInstanceRef, reasons};
 use portico_operator_core::{ApiError, Context, Target};
 
 use super::InstanceKind;
+use crate::graph;
 use crate::verdict::Verdict;
 
-/// Who uses the instance, in words: the owner of a grant where it has one, else the grant; sorted.
+/// Who uses the instance, in words.
 pub(crate) async fn consumers<K: InstanceKind>(cx: &Context, object: &K) -> Result<Vec<String>, ApiError> {
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<AccessGrant> = Api::namespaced(cx.client.clone(), &namespace);
     let grants = api.list(&ListParams::default()).await;
     let grants = grants.map_err(|error| ApiError::new("list", Target::new("AccessGrant", &namespace, ""), error))?;
-    let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
-    let mut consumers: Vec<_> = grants
-        .items
-        .iter()
-        .filter(|grant| grant.spec.instance_ref.kind == K::NAME && grant.spec.instance_ref.name == name)
-        .filter(|grant| !grant.owner_references().iter().any(|owner| owner.uid == uid))
-        .map(holder)
-        .collect();
-    consumers.sort();
-    consumers.dedup();
-    Ok(consumers)
-}
-
-fn holder(grant: &AccessGrant) -> String {
-    let controller = grant.owner_references().iter().find(|owner| owner.controller == Some(true));
-    controller
-        .map_or_else(|| format!("AccessGrant {}", grant.name_any()), |owner| format!("{} {}", owner.kind, owner.name))
+    let instance = TypedInstanceRef { kind: K::NAME, name: object.name_any() };
+    Ok(graph::consumers::of(&grants.items, &instance, &object.uid().unwrap_or_default()))
 }
 
 /// Whether the user wants it gone in spite of its consumers.

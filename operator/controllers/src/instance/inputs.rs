@@ -64,7 +64,7 @@ pub(crate) async fn fetch<K: InstanceKind>(cx: &Context, object: &K, name: &Inst
     let read = match backend::resolve(object.request().backend, name.engine()) {
         Backend::External => external(cx, &namespace, name, object.request().external_secret()).await?,
         Backend::Delegated => Inputs::default(),
-        Backend::Auto | Backend::Builtin => builtin(cx, object, &namespace, name).await?,
+        Backend::Auto | Backend::Builtin => Box::pin(builtin(cx, object, &namespace, name)).await?,
     };
     Ok(Inputs { consumers: deletion::consumers(cx, object).await?, ..read })
 }

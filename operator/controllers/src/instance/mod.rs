@@ -36,7 +36,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Platform, Reach};
+use crate::{Platform, Reach, graph};
 
 /// How often an instance that is not available is looked at: no watch tells why a pod does not start.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -162,14 +162,14 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
     /// Whoever uses an instance keeps it from being deleted.
     fn referrers(&self) -> Vec<Referring<K>> {
         vec![Referring::of::<AccessGrant>(|grant| {
-            let instance = &grant.spec.instance_ref;
-            (instance.kind == K::NAME).then(|| instance.name.clone()).into_iter().collect()
+            let ends = graph::consumers::ends(grant).into_iter().filter(|instance| instance.kind == K::NAME);
+            ends.map(|instance| instance.name).collect()
         })]
     }
 
     async fn reconcile(&self, object: Arc<K>, cx: &Context) -> Result<Outcome, Failure> {
         let name = InstanceName::new(&object.name_any(), object.engine()).map_err(validate::Invalid::from)?;
-        let inputs = inputs::fetch(cx, object.as_ref(), &name).await?;
+        let inputs = Box::pin(inputs::fetch(cx, object.as_ref(), &name)).await?;
         if !inputs.consumers.is_empty() {
             finalizer::ensure(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
         }
@@ -202,6 +202,6 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
             finalizer::remove(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
             return Ok(Outcome::await_change());
         }
-        self.reconcile(object, cx).await
+        Box::pin(self.reconcile(object, cx)).await
     }
 }

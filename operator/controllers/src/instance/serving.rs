@@ -111,9 +111,9 @@ async fn ask(reach: &Reach, node: &Node, shown: &Shown<'_>) -> Result<(), String
             ca: shown.bundle.clone(),
         };
         let text = match reach.certificates.served(&server).await {
-            Ok(served) if served == wanted => continue,
-            Ok(served) => {
-                let before: String = served.chars().take(16).collect();
+            Ok(leaf) if leaf == wanted => continue,
+            Ok(leaf) => {
+                let before: String = leaf.chars().take(16).collect();
                 format!("{name} at {} still serves {before}", server.host)
             }
             Err(error) => format!("{name} at {}: {error}", server.host),

@@ -75,7 +75,6 @@ pub struct ValidInstance {
 
 /// Who runs the engine.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, in one reconcile")]
 pub(crate) enum Plan {
     /// We do.
     Builtin {

@@ -27,6 +27,8 @@ pub(crate) struct View {
     /// Tables that it should have.
     pub(crate) tables: Vec<Table>,
     pub(crate) status: Option<InstanceStatus>,
+    /// Whether it is being deleted.
+    pub(crate) deleting: bool,
 }
 
 impl View {
@@ -60,6 +62,7 @@ impl View {
             external_secret: request.external_secret().map(str::to_owned),
             tables: Vec::new(),
             status: instance.status().cloned(),
+            deleting: instance.meta().deletion_timestamp.is_some(),
         }
     }
 
