@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
+use portico_crds::AccessGrant;
 use portico_crds::common::labels::{ACCESS_FINALIZER, ROTATE_ANNOTATION};
-use portico_crds::common::names::{GrantName, InstanceName};
-use portico_crds::common::{DeletionPolicy, InstanceKindName, durations, instance, reasons};
-use portico_crds::{AccessGrant, BrokerInstance, CacheInstance, DatabaseInstance, ObjectStore};
+use portico_crds::common::names::GrantName;
+use portico_crds::common::{DeletionPolicy, durations, instance, reasons};
 use portico_operator_admin::{AdminError, Administration};
 use portico_operator_backends::binding::Binding;
 use portico_operator_core::error::Failure;
