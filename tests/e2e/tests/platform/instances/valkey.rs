@@ -17,7 +17,7 @@ async fn valkey_from_beginning_to_end() -> Outcome {
         life.certificate_rotates().await?;
         life.login_is_changed(|user| {
             format!(
-                "VALKEYCLI_AUTH=$(cat /etc/portico/credentials/admin-password) valkey-cli -e --tls --insecure \
+                "REDISCLI_AUTH=$(cat /etc/portico/credentials/admin-password) valkey-cli -e --tls --insecure \
                  -h 127.0.0.1 --user portico_admin acl setuser {user} resetpass '>changed'"
             )
         })
