@@ -252,14 +252,14 @@ mod tests {
                 let old = keys.active.clone();
                 let fresh = SigningKeys::generate(&SeededRng::new(100 + number as u64), at(now)).unwrap();
                 keys = done(&keys, &step, &terms, &fresh, at(now));
-                if step == Step::Activate { signed.insert(old, now + OVERLAP as i64); }
+                if step == Step::Activate { signed.insert(old, now + OVERLAP.cast_signed()); }
                 signed.insert(keys.active.clone(), now);
                 let there: Vec<String> =
                     keys.entries().into_keys().filter_map(|key| key.strip_suffix(".pem").map(str::to_owned)).collect();
                 for kid in &there { published.entry(kid.clone()).or_insert(now); }
-                prop_assert!(published[&keys.active] == i64::MIN || published[&keys.active] + OVERLAP as i64 <= now);
+                prop_assert!(published[&keys.active] == i64::MIN || published[&keys.active] + OVERLAP.cast_signed() <= now);
                 for (kid, last) in &signed {
-                    let good = last + (LIFE + LEEWAY.as_secs()) as i64 > now;
+                    let good = last + (LIFE + LEEWAY.as_secs()).cast_signed() > now;
                     prop_assert!(!good || there.contains(kid), "{kid} is gone too early");
                 }
             }
