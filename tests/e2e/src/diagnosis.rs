@@ -30,9 +30,10 @@ pub fn yaml(object: &impl Serialize) -> String {
     if let Some(metadata) = value.get_mut("metadata").and_then(|metadata| metadata.as_object_mut()) {
         metadata.remove("managedFields");
     }
+    // What comes from a list or a watch does not say its kind; only Secrets have a type beside their data.
+    let is_secret = value["kind"] == "Secret" || value["type"].is_string();
     for secret in ["data", "stringData"] {
-        let hidden = value["kind"] == "Secret" && value.get(secret).is_some();
-        if hidden {
+        if is_secret && value.get(secret).is_some() {
             value[secret] = "(hidden)".into();
         }
     }
