@@ -2,6 +2,8 @@
 //! kubelet and no controller manager, so the tests play them: they set the status of workloads and collect garbage.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod certificates;
+mod engines;
 mod faults;
 mod lifecycle;
 mod reconcile;

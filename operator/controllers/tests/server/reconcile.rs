@@ -1,7 +1,7 @@
 //! Reconciling against the API server: what is made, what it says, and that nothing is written twice.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Secret};
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, PodTemplateSpec, Secret, Volume};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::ObjectMeta;
 use portico_crds::common::ConditionType::{BindingReady, DependenciesReady, Ready, Stalled, WorkloadAvailable};
@@ -22,19 +22,17 @@ async fn a_service_becomes_ready_with_all_its_objects() {
     let world = World::new("whole").await;
     world.apply(resource("AuthService", "members", json!({}))).await;
     world.settle().await;
-    insta::assert_snapshot!(world.names().await.join("\n"));
-
     let ready = world.condition::<AuthService>("members", Ready).await;
     assert!(ready.starts_with("False DatabaseNotReady: database: DatabaseInstance members-db"), "{ready}");
+    world.bring_up().await;
     assert!(world.condition::<DatabaseInstance>("members-db", BindingReady).await.starts_with("True"));
-    world.make_ready().await;
-    world.settle().await;
     for (type_, expected) in
         [(Ready, "True Ready"), (Stalled, "False"), (DependenciesReady, "True"), (WorkloadAvailable, "True")]
     {
         let condition = world.condition::<AuthService>("members", type_).await;
         assert!(condition.starts_with(expected), "{type_}: {condition}");
     }
+    insta::assert_snapshot!(world.names().await.join("\n"));
     let service: AuthService = world.api().get("members").await.unwrap();
     let status = service.status.unwrap();
     assert_eq!(status.observed_generation, service.metadata.generation);
@@ -52,7 +50,10 @@ async fn an_idle_operator_writes_nothing_also_after_a_restart() {
     let external =
         json!({"engine": "PostgreSQL", "backend": "External", "external": {"secretRef": {"name": "theirs"}}});
     world.apply(resource("DatabaseInstance", "outside", external)).await;
-    world.settle().await;
+    for (kind, engine) in [("BrokerInstance", "RabbitMQ"), ("ObjectStore", "S3"), ("DatabaseInstance", "DynamoDB")] {
+        world.apply(resource(kind, "extra", json!({"engine": engine}))).await;
+    }
+    world.bring_up().await;
     world.make_ready_with_autoscaler("members", 2).await;
     world.settle().await;
     let before = world.versions().await;
@@ -76,7 +77,7 @@ impl World {
 async fn an_autoscaler_is_not_fought() {
     let world = World::new("scaled").await;
     world.apply(resource("AuthService", "members", json!({"replicas": 4}))).await;
-    world.settle().await;
+    world.bring_up().await;
     world.apply(resource("AuthService", "members", json!({"autoscaling": {"maxReplicas": 6}}))).await;
     world.settle().await;
     let replicas = async || world.api::<Deployment>().get("members").await.unwrap().spec.unwrap().replicas;
@@ -105,11 +106,15 @@ async fn every_pod_template_holds_to_pod_security_restricted() {
             r#"{"autoscaling": {"maxReplicas": 2}, "resources": {"requests": {"memory": "768Mi"}}}"#,
         ),
         ("DatabaseInstance", "ledger", r#"{"engine": "PostgreSQL", "resources": {"limits": {"memory": "64Mi"}}}"#),
-        ("CacheInstance", "ledger", r#"{"engine": "Valkey", "deletionPolicy": "Delete"}"#),
+        ("CacheInstance", "ledger", r#"{"engine": "Valkey", "deletionPolicy": "Delete", "readReplicas": 1}"#),
+        ("DatabaseInstance", "books", r#"{"engine": "MariaDB", "readReplicas": 1}"#),
+        ("DatabaseInstance", "local", r#"{"engine": "DynamoDB"}"#),
+        ("BrokerInstance", "ledger", r#"{"engine": "RabbitMQ"}"#),
+        ("ObjectStore", "ledger", r#"{"engine": "S3"}"#),
     ] {
         world.apply(resource(kind, name, serde_json::from_str(text).unwrap())).await;
     }
-    world.settle().await;
+    world.bring_up().await;
     let deployments = world.api::<Deployment>().list(&ListParams::default()).await.unwrap().items;
     let sets = world.api::<StatefulSet>().list(&ListParams::default()).await.unwrap().items;
     let templates: Vec<PodTemplateSpec> = deployments
@@ -117,10 +122,17 @@ async fn every_pod_template_holds_to_pod_security_restricted() {
         .map(|one| one.spec.unwrap().template)
         .chain(sets.into_iter().map(|one| one.spec.unwrap().template))
         .collect();
-    assert_eq!(templates.len(), 8);
+    assert_eq!(templates.len(), 14);
     for template in templates {
         let metadata = ObjectMeta { name: Some("dry-run".into()), ..template.metadata.unwrap() };
-        let pod = Pod { metadata, spec: template.spec, status: None };
+        let mut spec = template.spec.unwrap();
+        // The volumes of copies come from a template of their set.
+        let volumes = spec.volumes.get_or_insert_default();
+        if volumes.iter().all(|volume| volume.name != "data") {
+            let data = EmptyDirVolumeSource::default();
+            volumes.push(Volume { name: "data".into(), empty_dir: Some(data), ..Volume::default() });
+        }
+        let pod = Pod { metadata, spec: Some(spec), status: None };
         let params = PostParams { dry_run: true, field_manager: None };
         world.api::<Pod>().create(&params, &pod).await.unwrap();
     }
@@ -147,7 +159,7 @@ async fn a_missing_secret_is_waited_for_by_name_and_never_made() {
     let condition = world.condition::<AuthService>("members", DependenciesReady).await;
     assert!(condition.starts_with("False SecretInvalid") && condition.contains("\"database\""), "{condition}");
     world.apply(binding("theirs")).await;
-    world.settle().await;
+    world.bring_up().await;
     assert!(world.names().await.contains(&"Deployment/members".to_owned()));
 }
 
@@ -156,9 +168,7 @@ async fn a_service_that_runs_keeps_running_when_its_secret_goes() {
     let world = World::new("keeps").await;
     world.apply(binding("theirs")).await;
     world.apply(resource("AuthService", "members", json!({"database": {"secretRef": {"name": "theirs"}}}))).await;
-    world.settle().await;
-    world.make_ready().await;
-    world.settle().await;
+    world.bring_up().await;
     let before = world.api::<Deployment>().get("members").await.unwrap().metadata.resource_version;
     world.api::<Secret>().delete("theirs", &DeleteParams::default()).await.unwrap();
     world.settle().await;
@@ -171,8 +181,7 @@ async fn a_service_that_runs_keeps_running_when_its_secret_goes() {
 async fn what_unready_pods_say_stands_in_the_condition() {
     let world = World::new("said").await;
     world.apply(resource("AuthService", "members", json!({}))).await;
-    world.settle().await;
-    world.make_ready().await;
+    world.bring_up().await;
     let deployment: Deployment = world.api().get("members").await.unwrap();
     let template = deployment.spec.unwrap().template;
     let metadata = ObjectMeta { name: Some("members-x".into()), ..template.metadata.unwrap() };

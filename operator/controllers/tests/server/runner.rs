@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::reconcile::binding;
-use crate::world::{Said, World, own_server, platform, resource};
+use crate::world::{World, own_server, platform, reach, resource};
 
 /// Longer than anything here takes.
 const SOON: Duration = Duration::from_mins(1);
@@ -43,12 +43,12 @@ impl Drop for Operator {
 }
 
 /// Starts the operator with exactly the rights of the chart's `ClusterRole`.
-async fn start(server: &ApiServer) -> Operator {
+async fn start(server: &ApiServer, world: &World) -> Operator {
     let client = restricted_client(server).await;
     let cx = Context::new(client, "test", Arc::new(SystemClock), Arc::new(SystemRng), Metrics::default());
     let stop = CancellationToken::new();
     let mut controllers = JoinSet::new();
-    for registration in registrations(platform(), Arc::new(Said::default())) {
+    for registration in registrations(platform(), reach(&world.said, &world.engines)) {
         let config = RunConfig::default();
         controllers.spawn(registration.run(cx.clone(), config, Health::default(), stop.clone()));
     }
@@ -105,14 +105,15 @@ fn condition<K: PorticoResource>(
 #[tokio::test]
 async fn the_rights_of_the_chart_are_enough_for_all_that_is_done() {
     let server = own_server().await;
-    let _operator = start(&server).await;
     let world = World::on(&server, "rights").await;
+    let _operator = start(&server, &world).await;
     let spec = json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 3}});
     world.apply(resource("AuthService", "members", spec)).await;
-    eventually::<Deployment>(&world, "members", "made", exists()).await;
     for name in ["members-db-postgresql", "members-cache-valkey"] {
         eventually::<StatefulSet>(&world, name, "made", exists()).await;
     }
+    world.make_ready().await;
+    eventually::<Deployment>(&world, "members", "made", exists()).await;
     world.make_ready().await;
     eventually::<AuthService>(&world, "members", "ready", condition(ConditionType::Ready, "True", "")).await;
     // Removing an orphan needs rights of its own.
@@ -124,8 +125,8 @@ async fn the_rights_of_the_chart_are_enough_for_all_that_is_done() {
 #[tokio::test]
 async fn a_deleted_child_comes_back_by_itself() {
     let server = own_server().await;
-    let _operator = start(&server).await;
     let world = World::on(&server, "watched").await;
+    let _operator = start(&server, &world).await;
     world.apply(resource("AuthService", "members", json!({}))).await;
     eventually::<ConfigMap>(&world, "members-config", "made", exists()).await;
     let before = world.api::<ConfigMap>().get("members-config").await.unwrap().uid();
@@ -143,12 +144,12 @@ async fn a_deleted_child_comes_back_by_itself() {
 #[tokio::test]
 async fn a_secret_that_appears_is_noticed() {
     let server = own_server().await;
-    let _operator = start(&server).await;
     let world = World::on(&server, "appears").await;
+    let _operator = start(&server, &world).await;
     let external =
         json!({"engine": "PostgreSQL", "backend": "External", "external": {"secretRef": {"name": "theirs"}}});
     world.apply(resource("DatabaseInstance", "outside", external)).await;
-    let spec = json!({"database": {"instanceRef": {"name": "outside"}}});
+    let spec = json!({"database": {"instanceRef": {"name": "outside"}}, "cache": {"secretRef": {"name": "theirs"}}});
     world.apply(resource("AuthService", "members", spec)).await;
     let waits = condition(ConditionType::Ready, "False", "SecretNotFound");
     eventually::<DatabaseInstance>(&world, "outside", "said which Secret is missing", waits).await;
@@ -161,8 +162,8 @@ async fn a_secret_that_appears_is_noticed() {
 #[tokio::test]
 async fn an_object_of_somebody_else_is_never_taken_over() {
     let server = own_server().await;
-    let _operator = start(&server).await;
     let world = World::on(&server, "conflict").await;
+    let _operator = start(&server, &world).await;
     let mut theirs = ServiceAccount::default();
     theirs.metadata.name = Some("members".into());
     let theirs = world.api().create(&PostParams::default(), &theirs).await.unwrap();

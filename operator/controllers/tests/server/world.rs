@@ -1,4 +1,4 @@
-//! One namespace of the shared API server with the three controllers, called directly: no watch, no timing.
+//! One namespace of the shared API server with the controllers, called directly: no watch, no timing.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,19 +14,23 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, TypeMeta};
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::{Client, Resource as _, ResourceExt as _};
+use portico_crds::common::names::EngineName;
 use portico_crds::common::{ConditionType, PorticoResource};
-use portico_crds::{AuthService, CacheInstance, DatabaseInstance};
+use portico_crds::{AccessGrant, AuthService, BrokerInstance, CacheInstance, DatabaseInstance, ObjectStore};
+use portico_operator_backends::certificates::Certificate;
 use portico_operator_controllers::{
-    AuthServiceController, CacheInstanceController, DatabaseInstanceController, DependencyProbe, FailingCheck, Images,
-    Platform,
+    AccessGrantController, AuthServiceController, BrokerInstanceController, CacheInstanceController,
+    DatabaseInstanceController, DependencyProbe, FailingCheck, Images, ObjectStoreController, Platform, Reach,
 };
-use portico_operator_core::clock::SystemClock;
+use portico_operator_core::clock::{Clock as _, ManualClock, SystemClock};
 use portico_operator_core::metrics::Metrics;
 use portico_operator_core::rng::SystemRng;
 use portico_operator_core::{Context, Controller, Failure, conditions};
 use portico_test_servers::kubernetes::ApiServer;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+
+use crate::engines::Engines;
 
 /// Who plays everybody but the operator.
 const OTHERS: &str = "test";
@@ -61,8 +65,7 @@ pub(crate) fn platform() -> Platform {
     Platform {
         images: Images {
             auth_service: "registry.test/auth-service:1".into(),
-            postgresql: "registry.test/postgresql:2".into(),
-            valkey: "registry.test/valkey:3".into(),
+            engines: EngineName::ALL.map(|engine| (engine, format!("registry.test/{}:2", engine.as_str()))).into(),
         },
         image_pull_policy: "IfNotPresent".into(),
         cluster_domain: "cluster.local".into(),
@@ -86,10 +89,15 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) said: Said,
+    pub(crate) engines: Engines,
+    pub(crate) clock: Arc<ManualClock>,
     cx: Context,
     auth: AuthServiceController,
     databases: DatabaseInstanceController,
     caches: CacheInstanceController,
+    brokers: BrokerInstanceController,
+    stores: ObjectStoreController,
+    grants: AccessGrantController,
 }
 
 impl World {
@@ -101,25 +109,33 @@ impl World {
     /// A new namespace of this server.
     pub(crate) async fn on(server: &ApiServer, prefix: &str) -> Self {
         let namespace = server.namespace(prefix).await.unwrap();
-        Self::within(namespace, server.client().await.unwrap())
+        Self::within(namespace, server.client().await.unwrap(), Engines::default())
     }
 
     /// A new process of the operator in the same namespace.
     pub(crate) fn restarted(&self, client: Client) -> Self {
-        Self::within(self.namespace.clone(), client)
+        Self::within(self.namespace.clone(), client, self.engines.clone())
     }
 
-    fn within(namespace: String, client: Client) -> Self {
-        let cx = Context::new(client.clone(), "test", Arc::new(SystemClock), Arc::new(SystemRng), Metrics::default());
+    fn within(namespace: String, client: Client, engines: Engines) -> Self {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let (rng, metrics) = (Arc::new(SystemRng), Metrics::default());
+        let cx = Context::new(client.clone(), "test", Arc::<ManualClock>::clone(&clock), rng, metrics);
         let cx = Context { applier: cx.applier.with_kinds(kinds()), ..cx };
         let (platform, said) = (Arc::new(platform()), Said::default());
+        let reach = reach(&said, &engines);
         Self {
-            auth: AuthServiceController::new(Arc::clone(&platform), Arc::new(said.clone())),
-            databases: DatabaseInstanceController::new(Arc::clone(&platform)),
-            caches: CacheInstanceController::new(platform),
+            auth: AuthServiceController::new(Arc::clone(&platform), Arc::clone(&reach.probe)),
+            databases: DatabaseInstanceController::new(Arc::clone(&platform), reach.clone()),
+            caches: CacheInstanceController::new(Arc::clone(&platform), reach.clone()),
+            brokers: BrokerInstanceController::new(Arc::clone(&platform), reach.clone()),
+            stores: ObjectStoreController::new(platform, reach.clone()),
+            grants: AccessGrantController::new(reach.administration),
             client,
             namespace,
             said,
+            engines,
+            clock,
             cx,
         }
     }
@@ -140,7 +156,18 @@ impl World {
     pub(crate) async fn pass(&self) -> Result<(), Failure> {
         Box::pin(self.reconcile_all(&self.auth)).await?;
         Box::pin(self.reconcile_all(&self.databases)).await?;
-        Box::pin(self.reconcile_all(&self.caches)).await
+        Box::pin(self.reconcile_all(&self.caches)).await?;
+        Box::pin(self.reconcile_all(&self.brokers)).await?;
+        Box::pin(self.reconcile_all(&self.stores)).await?;
+        Box::pin(self.reconcile_all(&self.grants)).await
+    }
+
+    /// Reconciles every instance once, those of different kinds side by side.
+    pub(crate) async fn pass_at_once(&self) -> Result<(), Failure> {
+        let databases = Box::pin(self.reconcile_all(&self.databases));
+        let caches = Box::pin(self.reconcile_all(&self.caches));
+        let brokers = Box::pin(self.reconcile_all(&self.brokers));
+        tokio::try_join!(databases, caches, brokers).map(drop)
     }
 
     async fn reconcile_all<C: Controller>(&self, controller: &C) -> Result<(), Failure> {
@@ -156,7 +183,7 @@ impl World {
 
     /// Reconciles until nothing is written any more.
     pub(crate) async fn settle(&self) {
-        for _ in 0..10 {
+        for _ in 0..20 {
             let before = self.versions().await;
             self.pass().await.unwrap_or_else(|failure| panic!("{}: {}", failure.reason(), failure.message()));
             if self.versions().await == before {
@@ -164,6 +191,16 @@ impl World {
             }
         }
         panic!("the operator writes for ever");
+    }
+
+    /// Reconciles and lets pods become ready until everything is up.
+    pub(crate) async fn bring_up(&self) {
+        // Instances, then those that wait for them.
+        for _ in 0..2 {
+            self.settle().await;
+            self.make_ready().await;
+        }
+        self.settle().await;
     }
 
     /// Every object of the namespace that has to do with us, by kind and name.
@@ -194,15 +231,33 @@ impl World {
     /// Plays the kubelet: all pods of all workloads are ready.
     pub(crate) async fn make_ready(&self) {
         for set in self.api::<StatefulSet>().list(&ListParams::default()).await.unwrap() {
-            let status = json!({"observedGeneration": set.metadata.generation, "replicas": 1, "readyReplicas": 1,
-                "availableReplicas": 1, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "a"});
+            let replicas = set.spec.as_ref().unwrap().replicas.unwrap();
+            let status = json!({"observedGeneration": set.metadata.generation, "replicas": replicas,
+                "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas,
+                "currentRevision": "a", "updateRevision": "a"});
             self.set_status::<StatefulSet>(&set.name_any(), status).await;
         }
+        self.deliver_certificates().await;
         for deployment in self.api::<Deployment>().list(&ListParams::default()).await.unwrap() {
             let replicas = deployment.spec.as_ref().unwrap().replicas.unwrap();
             let status = json!({"observedGeneration": deployment.metadata.generation, "replicas": replicas,
                 "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas});
             self.set_status::<Deployment>(&deployment.name_any(), status).await;
+        }
+    }
+
+    /// Plays the kubelet and the engines: what is in the Secrets is served.
+    pub(crate) async fn deliver_certificates(&self) {
+        for secret in self.api::<Secret>().list(&ListParams::default()).await.unwrap() {
+            let name = secret.name_any();
+            let Some(workload) = name.strip_suffix("-tls") else { continue };
+            let served = Certificate::first(&self.secret(&name).await["tls.crt"]).unwrap();
+            let namespace = &self.namespace;
+            self.engines.serve(&format!("{workload}.{namespace}.svc"), &served.fingerprint());
+            for copy in 0..5 {
+                let host = format!("{workload}-read-{copy}.{workload}-read-pods.{namespace}.svc");
+                self.engines.serve(&host, &served.fingerprint());
+            }
         }
     }
 
@@ -224,11 +279,26 @@ impl World {
         secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value))).collect()
     }
 
+    /// The password of a grant's published login.
+    pub(crate) async fn login(&self, grant: &str) -> String {
+        let logins = self.secret(&format!("{grant}-logins")).await;
+        logins[&format!("{}.password", logins["active"])].clone()
+    }
+
     /// A condition as `status reason: message`.
     pub(crate) async fn condition<K: PorticoResource>(&self, name: &str, type_: ConditionType) -> String {
         let object: K = self.api().get(name).await.unwrap();
         let found = conditions::find(object.conditions(), type_).unwrap_or_else(|| panic!("{name} has no {type_}"));
         format!("{} {}: {}", found.status, found.reason, found.message)
+    }
+}
+
+/// How an operator reaches what the test plays.
+pub(crate) fn reach(said: &Said, engines: &Engines) -> Reach {
+    Reach {
+        probe: Arc::new(said.clone()),
+        administration: Arc::new(engines.clone()),
+        certificates: Arc::new(engines.clone()),
     }
 }
 
@@ -261,6 +331,9 @@ pub(crate) fn kinds() -> Vec<ApiResource> {
         ApiResource::erase::<AuthService>(&()),
         ApiResource::erase::<DatabaseInstance>(&()),
         ApiResource::erase::<CacheInstance>(&()),
+        ApiResource::erase::<BrokerInstance>(&()),
+        ApiResource::erase::<ObjectStore>(&()),
+        ApiResource::erase::<AccessGrant>(&()),
         ApiResource::erase::<ServiceAccount>(&()),
         ApiResource::erase::<Secret>(&()),
         ApiResource::erase::<ConfigMap>(&()),
