@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use kube::core::cel::Validator;
-use portico_crds::{AuthService, CacheInstance, DatabaseInstance, all};
+use portico_crds::{AccessGrant, AuthService, BrokerInstance, CacheInstance, DatabaseInstance, ObjectStore, all};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::fs;
@@ -38,6 +38,9 @@ fn samples_parse_without_a_field_left_over() {
             "AuthService" => round_trip::<AuthService>(&document),
             "DatabaseInstance" => round_trip::<DatabaseInstance>(&document),
             "CacheInstance" => round_trip::<CacheInstance>(&document),
+            "BrokerInstance" => round_trip::<BrokerInstance>(&document),
+            "ObjectStore" => round_trip::<ObjectStore>(&document),
+            "AccessGrant" => round_trip::<AccessGrant>(&document),
             _ => continue,
         };
         assert_eq!(read["spec"], document["spec"], "{file}: {kind}");

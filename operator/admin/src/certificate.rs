@@ -181,7 +181,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let acceptor = fixture.acceptor.clone();
-        let serving = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(greeting).await.unwrap();
             let mut read = vec![0; request.len()];
@@ -192,25 +192,22 @@ mod tests {
         });
         let ca = fixture.ca.clone();
         let server = TlsServer { engine, host: "127.0.0.1".into(), port, name: "db.shop.svc".into(), ca };
-        let served = Handshake.served(&server).await;
-        serving.await.unwrap();
-        served
+        let shown = Handshake.served(&server).await;
+        task.await.unwrap();
+        shown
     }
 
     #[tokio::test]
     async fn each_engine_is_asked_in_its_own_way() {
         let fixture = fixture("db.shop.svc");
         let greeting = b"\x05\0\0\0\x0a11.8";
-        let all: [(EngineName, &[u8], &[u8], &[u8]); 4] = [
-            (EngineName::Valkey, b"", b"", b""),
-            (EngineName::RabbitMq, b"", b"", b""),
-            (EngineName::PostgreSql, b"", &POSTGRESQL_REQUEST, b"S"),
-            (EngineName::MariaDb, greeting, &MARIADB_REQUEST, b""),
+        let shown = [
+            asked(&fixture, EngineName::Valkey, b"", b"", b"").await.unwrap(),
+            asked(&fixture, EngineName::RabbitMq, b"", b"", b"").await.unwrap(),
+            asked(&fixture, EngineName::PostgreSql, b"", &POSTGRESQL_REQUEST, b"S").await.unwrap(),
+            asked(&fixture, EngineName::MariaDb, greeting, &MARIADB_REQUEST, b"").await.unwrap(),
         ];
-        for (engine, greeting, request, answer) in all {
-            let served = asked(&fixture, engine, greeting, request, answer).await.unwrap();
-            assert_eq!(served, fixture.fingerprint, "{engine:?}");
-        }
+        assert_eq!(shown, [(); 4].map(|()| fixture.fingerprint.clone()));
     }
 
     #[tokio::test]

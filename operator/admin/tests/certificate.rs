@@ -14,8 +14,9 @@ use rustls::pki_types::pem::PemObject as _;
 
 fn fingerprint(pem: &str) -> String {
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
-    let hash = digest::digest(&digest::SHA256, &certificate);
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = digest::digest(&digest::SHA256, &certificate);
+    let bytes: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.concat()
 }
 
 fn server(engine: EngineName, host: String, port: u16, ca: &str) -> TlsServer {
@@ -29,15 +30,15 @@ async fn follows_its_readiness_probe(pod: &Managed, engine: EngineName) {
     let renewed = fingerprint(&pod.renew_certificate().unwrap());
     assert_ne!(before, renewed);
     // Some engines need a moment to read their files again after they were told.
-    let mut served = before.clone();
+    let mut shown = before.clone();
     for _ in 0..100 {
         assert!(pod.ready().unwrap(), "{engine:?}: {}", pod.tail());
-        served = Handshake.served(&server).await.unwrap();
-        if served != before {
+        shown = Handshake.served(&server).await.unwrap();
+        if shown != before {
             break;
         }
     }
-    assert_eq!(served, renewed, "{engine:?}");
+    assert_eq!(shown, renewed, "{engine:?}");
     let elsewhere = TlsServer { name: "other.example".into(), ..server };
     assert!(matches!(Handshake.served(&elsewhere).await, Err(AdminError::Tls(_))));
 }

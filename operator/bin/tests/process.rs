@@ -107,7 +107,7 @@ async fn leads_answers_and_stops_cleanly() {
     let http = operator.logged("listening").await["address"].as_str().unwrap().to_owned();
     let metrics = operator.logged("listening").await["address"].as_str().unwrap().to_owned();
     operator.until_holder("pod-1").await;
-    for _ in 0..3 {
+    for _ in portico_crds::all() {
         operator.logged("running").await;
     }
     assert!(get(&http, "/livez").await.starts_with("HTTP/1.1 200"));

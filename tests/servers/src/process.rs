@@ -140,12 +140,28 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Whoever goes on after this finds nothing of the server any more, on no port.
+    ///
+    /// `unshare` would die before what it started, and leave the rest to the kernel, which takes its time. So the first
+    /// process of the new namespace is killed: the kernel reports its end only when all of that namespace are gone, and
+    /// `unshare` ends after it.
     fn drop(&mut self) {
-        drop(self.signal(Signal::SIGKILL));
+        match first_inside(self.pid) {
+            Some(first) => drop(kill(first, Signal::SIGKILL)),
+            None => drop(self.signal(Signal::SIGKILL)),
+        }
         if let Some(supervisor) = self.supervisor.take() {
             drop(supervisor.join());
         }
     }
+}
+
+/// The process that `unshare` started, if that is what runs.
+fn first_inside(pid: Pid) -> Option<Pid> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let first = children.split_whitespace().next().filter(|_| name.trim() == "unshare")?;
+    first.parse().ok().map(Pid::from_raw)
 }
 
 /// `command` under `setpriv --pdeathsig`, with its output in `log` and no input.

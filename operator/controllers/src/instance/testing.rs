@@ -73,7 +73,7 @@ pub(crate) fn built<K: InstanceKind>(yaml: &str, inputs: &Inputs) -> String {
 pub(crate) fn shown<K: InstanceKind>(yaml: &str, inputs: &Inputs) -> String {
     let yaml = built::<K>(yaml, inputs);
     let documents = yaml.split("---\n").filter(|document| !document.is_empty());
-    documents
+    let documents: Vec<String> = documents
         .map(|document| {
             let (comment, body) = document.split_once('\n').unwrap();
             let mut value: Value = serde_saphyr::from_str(body).unwrap();
@@ -85,7 +85,8 @@ pub(crate) fn shown<K: InstanceKind>(yaml: &str, inputs: &Inputs) -> String {
             }
             format!("---\n{comment}\n{}", serde_saphyr::to_string(&value).unwrap())
         })
-        .collect()
+        .collect();
+    documents.concat()
 }
 
 /// The template of the pods of a set.

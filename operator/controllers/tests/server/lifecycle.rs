@@ -71,19 +71,19 @@ async fn an_instance_whose_volume_cannot_grow_goes_on_and_says_so() {
         "provisioner": "test.example/none"});
     let classes: Api<k8s_openapi::api::storage::v1::StorageClass> = Api::all(world.client.clone());
     classes.patch(&class, &PatchParams::apply("test"), &Patch::Apply(&body)).await.unwrap();
-    let sized = |size: &str, memory: &str| {
+    let asked = |size: &str, memory: &str| {
         let limits = json!({"limits": {"memory": memory}});
         let storage = json!({"size": size, "storageClassName": class});
         resource("CacheInstance", "box", json!({"engine": "Valkey", "storage": storage, "resources": limits}))
     };
-    world.apply(sized("1Gi", "256Mi")).await;
+    world.apply(asked("1Gi", "256Mi")).await;
     world.bring_up().await;
     let bound = json!({"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]});
     world.set_status::<PersistentVolumeClaim>("data-box-valkey-0", bound).await;
     world.settle().await;
     assert!(world.condition::<CacheInstance>("box", StorageResized).await.starts_with("True Resized"));
 
-    world.apply(sized("2Gi", "512Mi")).await;
+    world.apply(asked("2Gi", "512Mi")).await;
     world.settle().await;
     let condition = world.condition::<CacheInstance>("box", StorageResized).await;
     assert!(condition.starts_with("False ExpansionNotSupported") && condition.contains("1Gi"), "{condition}");
@@ -93,8 +93,8 @@ async fn an_instance_whose_volume_cannot_grow_goes_on_and_says_so() {
     let memory = &container.resources.as_ref().unwrap().limits.as_ref().unwrap()["memory"].0;
     assert_eq!(memory, "512Mi", "all the rest is applied");
 
-    let grows = Patch::Merge(json!({"allowVolumeExpansion": true}));
-    classes.patch(&class, &PatchParams::default(), &grows).await.unwrap();
+    let allowed = Patch::Merge(json!({"allowVolumeExpansion": true}));
+    classes.patch(&class, &PatchParams::default(), &allowed).await.unwrap();
     world.bring_up().await;
     let condition = world.condition::<CacheInstance>("box", StorageResized).await;
     assert_eq!(condition, "False Resizing: PersistentVolumeClaim data-box-valkey-0 has 1Gi of 2Gi");

@@ -55,7 +55,7 @@ struct Small {
 }
 
 fn secret_of(object: &CacheInstance) -> Vec<String> {
-    object.spec.external.iter().map(|external| external.secret_ref.name.clone()).collect()
+    object.spec.external.iter().filter_map(|external| Some(external.secret_ref.as_ref()?.name.clone())).collect()
 }
 
 impl Controller for Small {
