@@ -8,6 +8,9 @@ use async_trait::async_trait;
 use portico_operator_admin::{
     AdminError, AdminPort, Administration, CertificateProbe, Endpoint, Login, Space, TlsServer,
 };
+use portico_operator_controllers::Reach;
+
+use crate::world::Said;
 
 /// All engines, by host name. Clones are the same engines.
 #[derive(Clone, Default)]
@@ -52,6 +55,15 @@ impl CertificateProbe for Engines {
 impl Administration for Engines {
     fn port(&self, endpoint: Endpoint) -> Box<dyn AdminPort> {
         Box::new(Engine { all: Arc::clone(&self.0), host: endpoint.host })
+    }
+}
+
+/// How an operator reaches what the test plays.
+pub(crate) fn reach(said: &Said, engines: &Engines) -> Reach {
+    Reach {
+        probe: Arc::new(said.clone()),
+        administration: Arc::new(engines.clone()),
+        certificates: Arc::new(engines.clone()),
     }
 }
 

@@ -24,8 +24,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::engines::reach;
 use crate::reconcile::binding;
-use crate::world::{World, own_server, platform, reach, resource};
+use crate::world::{World, own_server, platform, resource};
 
 /// Longer than anything here takes.
 const SOON: Duration = Duration::from_mins(1);

@@ -20,7 +20,7 @@ use portico_crds::{AccessGrant, AuthService, BrokerInstance, CacheInstance, Data
 use portico_operator_backends::certificates::Certificate;
 use portico_operator_controllers::{
     AccessGrantController, AuthServiceController, BrokerInstanceController, CacheInstanceController,
-    DatabaseInstanceController, DependencyProbe, FailingCheck, Images, ObjectStoreController, Platform, Reach,
+    DatabaseInstanceController, DependencyProbe, FailingCheck, Images, ObjectStoreController, Platform,
 };
 use portico_operator_core::clock::{Clock as _, ManualClock, SystemClock};
 use portico_operator_core::metrics::Metrics;
@@ -30,7 +30,7 @@ use portico_test_servers::kubernetes::ApiServer;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::engines::Engines;
+use crate::engines::{Engines, reach};
 
 /// Who plays everybody but the operator.
 const OTHERS: &str = "test";
@@ -290,15 +290,6 @@ impl World {
         let object: K = self.api().get(name).await.unwrap();
         let found = conditions::find(object.conditions(), type_).unwrap_or_else(|| panic!("{name} has no {type_}"));
         format!("{} {}: {}", found.status, found.reason, found.message)
-    }
-}
-
-/// How an operator reaches what the test plays.
-pub(crate) fn reach(said: &Said, engines: &Engines) -> Reach {
-    Reach {
-        probe: Arc::new(said.clone()),
-        administration: Arc::new(engines.clone()),
-        certificates: Arc::new(engines.clone()),
     }
 }
 
