@@ -107,14 +107,23 @@ pub(crate) struct EngineImages {
     #[arg(long, global = true, env = "PORTICO_MARIADB_IMAGE", default_value = "docker.io/library/mariadb:11.8")]
     pub(crate) mariadb_image: String,
     /// Image of DynamoDB Local, with `java` and the program in `/usr/share/dynamodb-local`.
-    #[arg(long, global = true, env = "PORTICO_DYNAMODB_IMAGE",
-          default_value = "docker.io/amazon/dynamodb-local:3.0.0")]
+    #[arg(
+        long,
+        global = true,
+        env = "PORTICO_DYNAMODB_IMAGE",
+        default_value = "docker.io/amazon/dynamodb-local:3.0.0"
+    )]
     pub(crate) dynamodb_image: String,
     /// Image of Valkey.
     #[arg(long, global = true, env = "PORTICO_VALKEY_IMAGE", default_value = "docker.io/valkey/valkey:8.1")]
     pub(crate) valkey_image: String,
     /// Image of RabbitMQ, with its management plugin.
-    #[arg(long, global = true, env = "PORTICO_RABBITMQ_IMAGE", default_value = "docker.io/library/rabbitmq:4-management")]
+    #[arg(
+        long,
+        global = true,
+        env = "PORTICO_RABBITMQ_IMAGE",
+        default_value = "docker.io/library/rabbitmq:4-management"
+    )]
     pub(crate) rabbitmq_image: String,
     /// Image of Garage, with a shell.
     #[arg(long, global = true, env = "PORTICO_GARAGE_IMAGE",

@@ -70,10 +70,7 @@ fn identity(options: &Options) -> Result<String> {
 /// Starts all controllers.
 fn start(options: &Options, cx: &Context, health: &Health, stop: &CancellationToken) -> JoinSet<&'static str> {
     let platform = Platform {
-        images: Images {
-            auth_service: options.auth_service_image.clone(),
-            engines: options.engines.by_engine(),
-        },
+        images: Images { auth_service: options.auth_service_image.clone(), engines: options.engines.by_engine() },
         image_pull_policy: options.image_pull_policy.as_str().to_owned(),
         cluster_domain: options.cluster_domain.clone(),
         namespace: options.namespace.clone(),

@@ -47,11 +47,7 @@ pub trait Controller: Send + Sync + 'static {
     /// What is left to do for a resource that is being deleted. Only a kind that sets finalizers has something: it
     /// removes its finalizer ([`crate::finalizer::remove`]) when all is done. Everything else is collected by
     /// Kubernetes, and writing now would make children that are collected again.
-    fn delete(
-        &self,
-        _object: Arc<Self::Kind>,
-        _cx: &Context,
-    ) -> impl Future<Output = Result<Outcome, Failure>> + Send {
+    fn delete(&self, _object: Arc<Self::Kind>, _cx: &Context) -> impl Future<Output = Result<Outcome, Failure>> + Send {
         std::future::ready(Ok(Outcome::await_change()))
     }
 }
