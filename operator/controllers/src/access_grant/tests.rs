@@ -196,7 +196,7 @@ fn a_login_in_use_stays_and_is_named() {
         logins = step(&engine, logins, facts(seconds, "now"), 3).logins;
     }
     assert_eq!(logins.credential.username, "orders_b");
-    engine.with(|state| drop(state.sessions.insert("orders_a".into(), 2)));
+    engine.with(|state| state.sessions.insert("orders_a".into(), 2));
     let performed = step(&engine, logins, facts(400, "now"), 4);
     assert!(matches!(performed.logins.stage, Stage::Moving(_)));
     assert_eq!(performed.rotation.reason, reasons::MOVING_CONSUMERS);
