@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Client, ResourceExt as _};
+use portico_crds::common::labels::FORCE_DELETION_ANNOTATION;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -40,6 +41,17 @@ impl Item {
         let owners = self.object.owner_references();
         let ours = |api_version: &str| api_version.starts_with("portico.dev/");
         owners.iter().any(|owner| owner.controller == Some(true) && ours(&owner.api_version))
+    }
+
+    /// Says that the object may be deleted although others use it.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn insist(&self, namespace: &TestNamespace) -> anyhow::Result<()> {
+        let annotation = json!({"metadata": {"annotations": {FORCE_DELETION_ANNOTATION: "true"}}});
+        let (api, name) = (self.api(namespace), self.object.name_any());
+        let patched = api.patch(&name, &PatchParams::default(), &Patch::Merge(annotation)).await;
+        patched.map(drop).with_context(|| format!("annotating {}", self.key()))
     }
 
     /// Deletes the object and waits until another one is there in its place.

@@ -8,13 +8,18 @@ use portico_e2e::fixtures::{auth_service, content, start_auth};
 use portico_e2e::{Outcome, PLATFORM, POD, inventory, with_namespace};
 use serde_json::json;
 
+/// The authority is the namespace's: whoever comes next is signed by it, too.
+const AUTHORITY: &str = "Secret/portico-ca";
 /// What `Retain` keeps: the data, what opens it, and the keys that sign.
-const KEPT: [&str; 5] = [
+const KEPT: [&str; 8] = [
     "PersistentVolumeClaim/data-auth-cache-valkey-0",
     "PersistentVolumeClaim/data-auth-db-postgresql-0",
     "Secret/auth-cache-valkey-credentials",
+    "Secret/auth-cache-valkey-logins",
     "Secret/auth-db-postgresql-credentials",
+    "Secret/auth-db-postgresql-logins",
     "Secret/auth-signing-keys",
+    AUTHORITY,
 ];
 
 #[tokio::test]
@@ -59,7 +64,7 @@ async fn deleted_data_is_gone() -> Outcome {
         ns.get::<Secret>("auth-signing-keys").await?;
         ns.get::<PersistentVolumeClaim>("data-auth-db-postgresql-0").await?;
         ns.delete::<AuthService>("auth").await?;
-        inventory::await_gone(&ns, POD, |_| false).await
+        inventory::await_gone(&ns, POD, |key| key == AUTHORITY).await
     })
     .await
 }

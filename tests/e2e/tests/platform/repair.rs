@@ -35,7 +35,7 @@ fn is_instance(item: &Item) -> bool {
 
 /// Generated once and never again; a copy of them would not open what the first one locked.
 fn is_generated(item: &Item) -> bool {
-    ["-credentials", "-signing-keys"].iter().any(|end| item.key().ends_with(end))
+    ["-credentials", "-logins", "-signing-keys"].iter().any(|end| item.key().ends_with(end))
         || item.key().starts_with("Persistent")
 }
 
@@ -59,6 +59,8 @@ async fn a_deleted_child_comes_back() -> Outcome {
         assert_eq!(self::bindings(&ns).await?, bindings, "a binding that was made again has other content");
 
         for instance in children.iter().filter(|item| is_instance(item)) {
+            // The service uses it, so it would stay.
+            instance.insist(&ns).await?;
             // Kubernetes collects what the instance owned before its successor is up.
             instance.delete_and_await_return(&ns, REACTION).await?;
         }

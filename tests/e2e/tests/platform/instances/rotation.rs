@@ -50,7 +50,8 @@ impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
             Ok(if self.served().await? == new { Ok(()) } else { Err("it serves the old one".to_owned()) })
         })
         .await?;
-        self.says(REACTION, "CertificateValid", "True", "").await?;
+        // That is said when the copies serve theirs, too.
+        self.says(POD, "CertificateValid", "True", "").await?;
         let now = log.until(REACTION, "going on", |totals| totals.requests > before.requests).await?;
         let after = log.none_failed_since(REACTION, &now).await?;
         ensure!(after.failures == before.failures, "{} requests failed", after.failures);
