@@ -257,6 +257,16 @@ impl TestNamespace {
         self.wait(name, deadline, &what, |object: &K| wait::has_condition(object, condition, status, text)).await
     }
 
+    /// Waits as a user would, by `kubectl wait`, until an object such as `databaseinstance/orders` is ready.
+    ///
+    /// # Errors
+    /// It is not in twice the time of a platform; the error is what `kubectl` said.
+    pub async fn kubectl_wait(&self, object: &str) -> anyhow::Result<()> {
+        let timeout = format!("--timeout={}s", crate::PLATFORM.as_secs() * 2);
+        let command = ["wait", "--for=condition=Ready", &timeout, "--namespace", &self.name, object];
+        self.cluster.kubectl(command).await.map(drop)
+    }
+
     async fn finish(self, result: anyhow::Result<()>) -> anyhow::Result<()> {
         let names = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut result = result;

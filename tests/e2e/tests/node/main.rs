@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use portico_e2e::engine::{DYNAMODB, Engine, GARAGE, MARIADB, POSTGRESQL, RABBITMQ, VALKEY};
 use portico_e2e::load::{LoadPod, mounted};
-use portico_e2e::{Outcome, PLATFORM, POD, TestNamespace};
+use portico_e2e::{Outcome, POD, TestNamespace};
 
 /// All engines at once.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -63,11 +63,8 @@ async fn after() -> Outcome {
 }
 
 async fn all_ready(ns: &TestNamespace) -> anyhow::Result<()> {
-    let timeout = format!("--timeout={}s", PLATFORM.as_secs() * 2);
     for (engine, name) in INSTANCES {
-        let object = format!("{}/{name}", engine.kind);
-        let wait = ["wait", "--for=condition=Ready", &timeout, "--namespace", ns.name(), &object];
-        ns.cluster().kubectl(wait).await?;
+        ns.kubectl_wait(&format!("{}/{name}", engine.kind)).await?;
     }
     Ok(())
 }

@@ -7,9 +7,10 @@ use kube::Api;
 use kube::api::ListParams;
 use portico_e2e::audit::Audit;
 use portico_e2e::cluster::Cluster;
+use portico_e2e::engine::{DYNAMODB, GARAGE, MARIADB, POSTGRESQL, RABBITMQ, VALKEY};
 use portico_e2e::fixtures::start_auth;
 use portico_e2e::namespace::TEST_LABEL;
-use portico_e2e::{Outcome, POD, wait, with_namespace};
+use portico_e2e::{Outcome, POD, TestNamespace, wait, with_namespace};
 use serde_json::json;
 
 /// The minute of the promise.
@@ -23,7 +24,7 @@ async fn an_idle_operator_writes_nothing() -> Outcome {
     await_clean_up(&Cluster::connect().await?).await?;
     with_namespace("idle", |ns| async move {
         let before = Audit::from_now()?;
-        drop(start_auth(&ns, json!({})).await?);
+        every_kind(&ns).await?;
         assert!(!before.operator_writes()?.is_empty(), "the audit log shows none of the operator's writes");
         Audit::await_quiet(QUIET, POD).await?;
         let audit = Audit::from_now()?;
@@ -34,6 +35,21 @@ async fn an_idle_operator_writes_nothing() -> Outcome {
         Ok(())
     })
     .await
+}
+
+/// One of each, and all of them ready.
+async fn every_kind(ns: &TestNamespace) -> anyhow::Result<()> {
+    let engines = [POSTGRESQL, MARIADB, DYNAMODB, VALKEY, RABBITMQ, GARAGE];
+    for engine in engines {
+        ns.apply(engine.instance(engine.name, &json!({"deletionPolicy": "Delete"}))).await?;
+    }
+    let rotation = json!({"rotation": {"interval": "720h"}, "deletionPolicy": "Delete"});
+    ns.apply(POSTGRESQL.grant("orders", POSTGRESQL.name, &rotation)).await?;
+    drop(start_auth(ns, json!({})).await?);
+    for engine in engines {
+        ns.kubectl_wait(&format!("{}/{}", engine.kind, engine.name)).await?;
+    }
+    ns.kubectl_wait("accessgrant/orders").await
 }
 
 /// The namespaces of tests before this one still give the operator something to do while they end.

@@ -16,3 +16,4 @@ mod paused;
 mod repair;
 mod replicas;
 mod restart;
+mod signing_keys;

@@ -63,9 +63,9 @@ impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
         let own = engine.binding(INSTANCE);
         let elsewhere = engine.binding(ELSEWHERE);
         let grants = grants(ns, engine).await?;
-        kubectl_wait(ns, &format!("{}/{INSTANCE}", engine.kind)).await?;
+        ns.kubectl_wait(&format!("{}/{INSTANCE}", engine.kind)).await?;
         for grant in &grants {
-            kubectl_wait(ns, &format!("accessgrant/{grant}")).await?;
+            ns.kubectl_wait(&format!("accessgrant/{grant}")).await?;
         }
         let bindings: Vec<String> = [ONE, TWO, HEIR, STRANGER].map(binding_of).into();
         let others = [OLD, LAST, &elsewhere];
@@ -195,11 +195,4 @@ async fn grants(ns: &TestNamespace, engine: Engine) -> anyhow::Result<Vec<&'stat
     ns.apply(engine.grant(ONE, INSTANCE, &rotation)).await?;
     ns.apply(engine.grant(TWO, INSTANCE, &json!({"deletionPolicy": "Delete"}))).await?;
     Ok(vec![ONE, TWO])
-}
-
-/// As a user would.
-async fn kubectl_wait(ns: &TestNamespace, object: &str) -> anyhow::Result<()> {
-    let timeout = format!("--timeout={}s", PLATFORM.as_secs() * 2);
-    let command = ["wait", "--for=condition=Ready", &timeout, "--namespace", ns.name(), object];
-    ns.cluster().kubectl(command).await.map(drop)
 }
