@@ -16,7 +16,7 @@ const EMAIL: &str = "ada@example.org";
 /// A request a client and tick: enough to meet every moment of the replacement, and little beside the other tests.
 const TICK: Duration = Duration::from_millis(200);
 /// The overlap, the life of the last token that the old key signed, a minute, and what the kubelet takes.
-const REPLACED: Duration = Duration::from_secs(240);
+const REPLACED: Duration = Duration::from_mins(4);
 
 #[tokio::test]
 async fn signing_keys_are_replaced_and_no_request_fails() -> Outcome {
