@@ -175,6 +175,8 @@ impl Node {
             spec: Some(StatefulSetSpec {
                 replicas: Some(1),
                 service_name: Some(self.name.workload()),
+                // Otherwise a pod that never became ready, for want of its image, is not replaced by a corrected one.
+                pod_management_policy: Some("Parallel".to_owned()),
                 selector: LabelSelector { match_labels: Some(self.identity().selector()), match_expressions: None },
                 template: pod::template(self, Part::Primary, self.identity(), hash, resources, Some(data)),
                 ..StatefulSetSpec::default()

@@ -170,8 +170,11 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
     async fn reconcile(&self, object: Arc<K>, cx: &Context) -> Result<Outcome, Failure> {
         let name = InstanceName::new(&object.name_any(), object.engine()).map_err(validate::Invalid::from)?;
         let inputs = Box::pin(inputs::fetch(cx, object.as_ref(), &name)).await?;
+        // Before the status is written: its version is the one that was read.
         if !inputs.consumers.is_empty() {
             finalizer::ensure(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
+        } else if object.meta().deletion_timestamp.is_none() {
+            finalizer::remove(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
         }
         let valid = validate::validate(&self.platform, object.as_ref(), name, &inputs)?;
         let (applied, refusal) = growth::apply(cx, object.as_ref(), &valid).await?;
@@ -182,9 +185,6 @@ impl<K: InstanceKind> Controller for InstanceController<K> {
         let now = cx.clock.now();
         let (status, waits) = status::status(object.as_ref(), &valid, &found, now);
         core_status::publish(cx, object.as_ref(), status).await?;
-        if inputs.consumers.is_empty() && object.meta().deletion_timestamp.is_none() {
-            finalizer::remove(cx, object.as_ref(), labels::IN_USE_FINALIZER).await?;
-        }
         let due = inputs.certificate.due(now).filter(|due| *due < FAR);
         let waits = waits.then_some(LOOK_AGAIN);
         let refused = refusal.map(|_| growth::TRY_AGAIN);

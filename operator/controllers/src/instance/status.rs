@@ -100,7 +100,10 @@ fn read_endpoint(plan: &Plan) -> Option<String> {
 /// What the grant behind the instance's own binding says of itself.
 fn own_binding(valid: &ValidInstance, applied: &Desired<Applied>) -> Verdict {
     let grant = applied.get::<AccessGrant>(&valid.name.own_grant());
+    let generation = grant.as_ref().and_then(|grant| grant.metadata.generation);
+    // What was said of an earlier spec, such as another deletion policy, says nothing of this one.
     let status = grant.as_ref().and_then(|grant| grant.status.as_ref());
+    let status = status.filter(|status| status.observed_generation == generation);
     let conditions = status.map_or(&[][..], |status| status.conditions.as_slice());
     match conditions::find(conditions, ConditionType::BindingReady) {
         Some(ready) if ready.status == "True" => Verdict::good(reasons::BINDING_PUBLISHED),

@@ -10,7 +10,7 @@ use portico_e2e::engine::Engine;
 use portico_e2e::fixtures::{content, secret};
 use portico_e2e::load::LoadPod;
 use portico_e2e::operator::is_ready;
-use portico_e2e::{PLATFORM, POD, TestNamespace, volume, wait};
+use portico_e2e::{PLATFORM, POD, TestNamespace, volume};
 use serde_json::{Value, json};
 
 /// All that may happen to one instance, four of them at once on two cores.
@@ -152,24 +152,6 @@ impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
         self.load.write(&own, "news", "read all about it").await?;
         self.load.until_reads(PLATFORM, &own, ("news", "read all about it"), &["--endpoint", &endpoint]).await
     }
-
-    /// What is the matter, wherever it is said.
-    pub(super) async fn until_said(&self, deadline: Duration, words: &[&str]) -> anyhow::Result<()> {
-        wait::ask_until(deadline, &format!("saying one of {words:?}"), || async {
-            let instance: K = self.ns.get(INSTANCE).await?;
-            let mut said: Vec<String> = instance.conditions().iter().map(sentence).collect();
-            if has_logins(self.engine) {
-                said.extend(self.grant(ONE).await?.conditions.iter().map(sentence));
-            }
-            let found = said.iter().any(|one| words.iter().any(|word| one.contains(word)));
-            Ok(if found { Ok(()) } else { Err(format!("{said:#?}")) })
-        })
-        .await
-    }
-}
-
-fn sentence(condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> String {
-    format!("{}={} {}: {}", condition.type_, condition.status, condition.reason, condition.message)
 }
 
 /// Whether consumers get users of their own.
