@@ -7,7 +7,7 @@ use portico_crds::AuthService;
 use portico_crds::common::labels::ROTATE_ANNOTATION;
 use portico_e2e::auth::{Auth, Tokens};
 use portico_e2e::fixtures::start_auth;
-use portico_e2e::{Outcome, REACTION, with_namespace};
+use portico_e2e::{Outcome, POD, REACTION, wait, with_namespace};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -37,9 +37,12 @@ async fn signing_keys_are_replaced_and_no_request_fails() -> Outcome {
         let requests = load.await??;
         ensure!(requests > 100, "only {requests} requests were made meanwhile");
 
-        let new = kids(&auth).await?;
-        ensure!(new.len() == 1 && new != old, "one key took the other's place: {old:?}, {new:?}");
-        Ok(())
+        // What is in the Secret is in the pods when the kubelet has brought it.
+        wait::ask_until(POD, "publishing the new key only", || async {
+            let new = kids(&auth).await?;
+            Ok(if new.len() == 1 && new != old { Ok(()) } else { Err(format!("before {old:?}, now {new:?}")) })
+        })
+        .await
     })
     .await
 }

@@ -6,6 +6,8 @@ use anyhow::ensure;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
+use portico_crds::AccessGrant;
+use portico_crds::common::labels::PAUSED_ANNOTATION;
 use portico_crds::common::{InstanceStatus, PorticoResource};
 use portico_e2e::fixtures::content;
 use portico_e2e::volume::Filler;
@@ -32,11 +34,19 @@ impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
     }
 
     /// Somebody changes what one consumer logs in with: `script` does, given the user's name. Mended by the time that
-    /// [`Self::is_mended`] looks.
+    /// [`Self::is_mended`] looks. The grant is paused meanwhile: the operator might mend it before anybody saw.
     pub(super) async fn login_is_changed(&self, script: impl Fn(&str) -> String) -> anyhow::Result<()> {
         let user = self.grant(TWO).await?.username.unwrap_or_default();
+        self.pause(json!("true")).await?;
+        self.ns.wait_condition::<AccessGrant>(TWO, REACTION, "Paused", "True", "").await?;
         self.in_engine(&script(&user)).await?;
-        self.load.until_refused(REACTION, &binding_of(TWO)).await
+        self.load.until_refused(REACTION, &binding_of(TWO)).await?;
+        self.pause(Value::Null).await
+    }
+
+    async fn pause(&self, value: Value) -> anyhow::Result<()> {
+        let annotation = json!({"metadata": {"annotations": {PAUSED_ANNOTATION: value}}});
+        self.ns.patch::<AccessGrant>(TWO, annotation).await.map(drop)
     }
 
     /// What [`Self::login_is_changed`] did is undone.
