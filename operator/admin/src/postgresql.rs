@@ -18,13 +18,16 @@ const HOME: &str = "postgres";
 /// There is no such database.
 const UNKNOWN_DATABASE: &str = "3D000";
 
-/// Whether the owner is there, who owns the database of that name, and whether others may enter it.
+/// Whether the owner is there, a space whose user it is instead, who owns the database of that name, and whether others
+/// may enter it. Roles of spaces belong to nobody; users belong to their space.
 const SPACE: &str = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1), \
+     (SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members WHERE pg_get_userbyid(member) = $1 LIMIT 1), \
      (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = $1), \
      EXISTS (SELECT FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) AS granted \
          WHERE datname = $1 AND granted.grantee = 0)";
-/// Whether the user is there, and a role of another space that it belongs to.
+/// Whether the user is there, whether it is the role of a space instead, and a role of another space that it belongs to.
 const LOGIN: &str = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1), \
+     EXISTS (SELECT FROM pg_database WHERE datname = $1), \
      (SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members \
          WHERE pg_get_userbyid(member) = $1 AND pg_get_userbyid(roleid) <> $2 LIMIT 1)";
 /// Users of a space that the operator made.
@@ -78,8 +81,12 @@ impl PostgreSql {
 
     async fn make_space(&self, space: &Name) -> Result<(), AdminError> {
         let mut home = self.home().await?;
-        let (role, owner, open): (bool, Option<String>, bool) =
+        let (role, user_of, owner, open): (bool, Option<String>, Option<String>, bool) =
             sqlx::query_as(SPACE).bind(space.as_str()).fetch_one(&mut home).await.map_err(|error| failed(&error))?;
+        // Its role would let the users of either space into the other.
+        if let Some(other) = user_of {
+            return Err(AdminError::Engine(format!("{space} is a user of the space {other:?}: choose another name")));
+        }
         if let Some(owner) = owner.as_deref().filter(|&owner| owner != space.as_str()) {
             let text = format!("the database {space} belongs to {owner:?}: rename it, or choose another name");
             return Err(AdminError::Engine(text));
@@ -118,12 +125,15 @@ impl PostgreSql {
     async fn make_login(&self, space: &Name, login: &Login) -> Result<(), AdminError> {
         let name = Name::new(&login.username)?;
         let mut home = self.home().await?;
-        let (exists, other): (bool, Option<String>) = sqlx::query_as(LOGIN)
+        let (exists, is_space, other): (bool, bool, Option<String>) = sqlx::query_as(LOGIN)
             .bind(name.as_str())
             .bind(space.as_str())
             .fetch_one(&mut home)
             .await
             .map_err(|error| failed(&error))?;
+        if is_space {
+            return Err(AdminError::Engine(format!("{name} is a space, not a user: choose another name for {space}")));
+        }
         if let Some(other) = other {
             return Err(AdminError::Engine(format!("the user {name} belongs to {other:?}: choose another name")));
         }

@@ -99,6 +99,21 @@ async fn a_login_enters_no_other_space() {
     }
 }
 
+/// Roles of spaces and users have one list of names in PostgreSQL: the user `apart_1` of the space `apart` must never be
+/// the role of the space `apart_1`, or either would let the other in.
+#[tokio::test]
+async fn a_user_is_never_a_space() {
+    let server = server().await;
+    let port = PostgreSql::new(endpoint(server));
+    let (apart, user) = made(&port, "apart").await;
+    let taken = port.ensure_space(&space(&user.username)).await.unwrap_err().to_string();
+    assert!(taken.contains("is a user of the space \"apart\""), "{taken}");
+    let (first, _) = made(&port, "apart_2").await;
+    let taken = port.ensure_login(&apart, &login(&first.name)).await.unwrap_err().to_string();
+    assert!(taken.contains("is a space, not a user"), "{taken}");
+    port.verify(&apart, &user).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_changed_password_is_made_true_and_never_told() {
     let server = server().await;
