@@ -1,13 +1,13 @@
 //! Everything that a grant's reconcile reads from the API server, by name. The engine is asked later.
 
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
 use portico_crds::AccessGrant;
 use portico_crds::common::Backend;
 use portico_crds::common::names::GrantName;
 use portico_operator_core::error::Failure;
-use portico_operator_core::{ApiError, Context, Target};
+use portico_operator_core::{ApiError, Context};
 
+use crate::instance::deletion;
 use crate::instance::inputs::{Data, data};
 use crate::instance::view::View;
 
@@ -60,13 +60,9 @@ pub(crate) fn space_of(grant: &AccessGrant) -> String {
 
 /// Who came first has the space.
 async fn rival(cx: &Context, object: &AccessGrant) -> Result<Option<String>, ApiError> {
-    let namespace = object.namespace().unwrap_or_default();
-    let api: Api<AccessGrant> = Api::namespaced(cx.client.clone(), &namespace);
-    let grants = api.list(&ListParams::default()).await;
-    let grants = grants.map_err(|error| ApiError::new("list", Target::new("AccessGrant", &namespace, ""), error))?;
+    let grants = deletion::grants(cx, &object.namespace().unwrap_or_default()).await?;
     let age = |grant: &AccessGrant| (grant.creation_timestamp().map(|time| time.0), grant.name_any());
     Ok(grants
-        .items
         .iter()
         .filter(|other| other.spec.instance_ref == object.spec.instance_ref && space_of(other) == space_of(object))
         .filter(|other| other.uid() != object.uid() && age(other) < age(object))

@@ -112,7 +112,7 @@ impl AccessGrantController {
         let Some(logins) = grant.logins.clone() else {
             let logins = perform::begin(grant, facts, cx.rng.as_ref()).map_err(NoRandomness::from)?;
             cx.applier.apply(object, build::first(grant, &logins, retain)).await?;
-            return Ok(Outcome::requeue(Duration::from_millis(1)));
+            return Ok(Outcome::requeue(perform::NOW));
         };
         let unavailable = inputs.instance.as_ref().and_then(View::unavailable);
         let performed = match &unavailable {

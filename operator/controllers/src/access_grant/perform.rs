@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_mins(1);
 /// How often a login is looked at that still has connections.
 const DRAIN: Duration = Duration::from_secs(5);
 /// The next step follows at once.
-const NOW: Duration = Duration::from_millis(50);
+pub(super) const NOW: Duration = Duration::from_millis(50);
 
 /// What came of a step.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use portico_crds::common::names::EngineName;
 use portico_operator_backends::delegated;
 
 /// The backend that is meant: `Auto` is Portico itself until another operator is known that could.
-pub(crate) fn resolve(asked: Option<Backend>, _engine: EngineName) -> Backend {
+pub(crate) fn resolve(asked: Option<Backend>) -> Backend {
     match asked.unwrap_or_default() {
         Backend::Auto => Backend::Builtin,
         other => other,

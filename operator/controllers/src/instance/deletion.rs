@@ -14,14 +14,19 @@ use super::InstanceKind;
 use crate::graph;
 use crate::verdict::Verdict;
 
+/// Every grant of the namespace.
+pub(crate) async fn grants(cx: &Context, namespace: &str) -> Result<Vec<AccessGrant>, ApiError> {
+    let api: Api<AccessGrant> = Api::namespaced(cx.client.clone(), namespace);
+    let listed = api.list(&ListParams::default()).await;
+    let failed = |error| ApiError::new("list", Target::new("AccessGrant", namespace, ""), error);
+    listed.map(|list| list.items).map_err(failed)
+}
+
 /// Who uses the instance, in words.
 pub(crate) async fn consumers<K: InstanceKind>(cx: &Context, object: &K) -> Result<Vec<String>, ApiError> {
-    let namespace = object.namespace().unwrap_or_default();
-    let api: Api<AccessGrant> = Api::namespaced(cx.client.clone(), &namespace);
-    let grants = api.list(&ListParams::default()).await;
-    let grants = grants.map_err(|error| ApiError::new("list", Target::new("AccessGrant", &namespace, ""), error))?;
+    let grants = grants(cx, &object.namespace().unwrap_or_default()).await?;
     let instance = TypedInstanceRef { kind: K::NAME, name: object.name_any() };
-    Ok(graph::consumers::of(&grants.items, &instance, &object.uid().unwrap_or_default()))
+    Ok(graph::consumers::of(&grants, &instance, &object.uid().unwrap_or_default()))
 }
 
 /// Whether the user wants it gone in spite of its consumers.

@@ -61,7 +61,7 @@ impl ReconcileError for NoRandomness {
 /// Reads what the instance needs.
 pub(crate) async fn fetch<K: InstanceKind>(cx: &Context, object: &K, name: &InstanceName) -> Result<Inputs, Failure> {
     let namespace = object.namespace().unwrap_or_default();
-    let read = match backend::resolve(object.request().backend, name.engine()) {
+    let read = match backend::resolve(object.request().backend) {
         Backend::External => external(cx, &namespace, name, object.request().external_secret()).await?,
         Backend::Delegated => Inputs::default(),
         Backend::Auto | Backend::Builtin => Box::pin(builtin(cx, object, &namespace, name)).await?,

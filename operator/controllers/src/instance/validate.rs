@@ -108,7 +108,7 @@ pub fn validate<K: InstanceKind>(
 ) -> Result<ValidInstance, Invalid> {
     let request = object.request();
     let kind = K::kind(&()).into_owned();
-    let plan = match backend::resolve(request.backend, name.engine()) {
+    let plan = match backend::resolve(request.backend) {
         Backend::External => external_plan(&name, request, inputs),
         Backend::Delegated => return Err(Invalid::Backend(backend::unavailable(name.engine()))),
         Backend::Auto | Backend::Builtin => {

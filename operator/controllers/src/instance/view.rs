@@ -57,7 +57,7 @@ impl View {
             name: instance.name_any(),
             uid: instance.uid().unwrap_or_default(),
             engine: instance.engine(),
-            backend: backend::resolve(request.backend, instance.engine()),
+            backend: backend::resolve(request.backend),
             read_replicas: request.read_replicas.unwrap_or(0),
             external_secret: request.external_secret().map(str::to_owned),
             tables: Vec::new(),

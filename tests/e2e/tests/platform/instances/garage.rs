@@ -14,19 +14,10 @@ async fn garage_from_beginning_to_end() -> Outcome {
         life.consumers_are_apart("bucket").await?;
         life.credentials_rotate().await?;
         // The secret of a key cannot be changed in Garage; what it may do can.
-        life.login_is_changed(|key| {
+        life.goes_on_to_its_end(|key| {
             format!("garage -c /etc/portico/engine/garage.toml bucket deny --read --write {TWO} --key {key}")
         })
-        .await?;
-        life.serves_as_somebody_elses().await?;
-        life.pod_is_killed().await?;
-        life.bindings_come_back().await?;
-        life.is_mended().await?;
-        life.image_is_missing().await?;
-        life.volume_is_full().await?;
-        life.is_kept_and_taken_up_again().await?;
-        life.grants_end().await?;
-        life.is_deleted_with_everything().await
+        .await
     })
     .await
 }

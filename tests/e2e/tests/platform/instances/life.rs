@@ -80,6 +80,21 @@ impl<K: PorticoResource<Status = InstanceStatus>> Life<K> {
         Ok(life)
     }
 
+    /// What may happen to an engine with users, and the end. `script` changes what one consumer logs in with.
+    pub(super) async fn goes_on_to_its_end(&self, script: impl Fn(&str) -> String) -> anyhow::Result<()> {
+        self.login_is_changed(script).await?;
+        self.serves_as_somebody_elses().await?;
+        self.pod_is_killed().await?;
+        self.bindings_come_back().await?;
+        // Mended in the meantime; it is tried once a minute.
+        self.is_mended().await?;
+        self.image_is_missing().await?;
+        self.volume_is_full().await?;
+        self.is_kept_and_taken_up_again().await?;
+        self.grants_end().await?;
+        self.is_deleted_with_everything().await
+    }
+
     /// Applies the instance again as it was in the beginning.
     pub(super) async fn apply(&self) -> anyhow::Result<()> {
         self.ns.apply(self.engine.instance(INSTANCE, &self.spec)).await.map(drop)

@@ -15,23 +15,14 @@ async fn mariadb_from_beginning_to_end() -> Outcome {
         life.copies_follow().await?;
         life.credentials_rotate().await?;
         life.certificate_rotates().await?;
-        life.login_is_changed(|user| {
+        life.goes_on_to_its_end(|user| {
             format!(
                 "MYSQL_PWD=$(cat /etc/portico/credentials/admin-password) mariadb --no-defaults --protocol=TCP \
                  --host=127.0.0.1 --user=portico_admin --ssl --disable-ssl-verify-server-cert \
                  --execute=\"ALTER USER '{user}'@'%' IDENTIFIED BY 'changed'\""
             )
         })
-        .await?;
-        life.serves_as_somebody_elses().await?;
-        life.pod_is_killed().await?;
-        life.bindings_come_back().await?;
-        life.is_mended().await?;
-        life.image_is_missing().await?;
-        life.volume_is_full().await?;
-        life.is_kept_and_taken_up_again().await?;
-        life.grants_end().await?;
-        life.is_deleted_with_everything().await
+        .await
     })
     .await
 }
