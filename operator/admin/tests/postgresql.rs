@@ -1,6 +1,8 @@
 //! The admin port of PostgreSQL against a real server that the operator's script has started.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod support;
+
 use portico_crds::common::names::EngineName;
 use portico_operator_admin::postgresql::PostgreSql;
 use portico_operator_admin::{AdminError, AdminPort as _, Endpoint, Login, Space};
@@ -10,30 +12,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection as _, Error, Executor as _};
 use tokio::sync::OnceCell;
 
+use support::{login, space};
+
 async fn server() -> &'static Managed {
     static SHARED: OnceCell<Managed> = OnceCell::const_new();
     SHARED.get_or_init(|| async { Postgres::start_managed().await.unwrap() }).await
 }
 
 fn endpoint(server: &Managed) -> Endpoint {
-    Endpoint {
-        engine: EngineName::PostgreSql,
-        host: server.host(),
-        port: server.port(),
-        consumer_port: server.port(),
-        username: "portico_admin".to_owned(),
-        password: server.password("admin-password").unwrap().into(),
-        ca: Some(server.ca().to_owned()),
-        replicas: Vec::new(),
-    }
-}
-
-fn space(name: &str) -> Space {
-    Space { name: name.to_owned(), ..Space::default() }
-}
-
-fn login(name: &str) -> Login {
-    Login { username: name.to_owned(), password: format!("password-of-{name}").into() }
+    support::endpoint(EngineName::PostgreSql, server)
 }
 
 async fn connect(server: &Managed, database: &str, login: &Login) -> Result<PgConnection, Error> {
